@@ -114,7 +114,12 @@ export interface ExtentSyntax {
 }
 
 export type SchedulePieceSyntax =
-  | { readonly kind: "value"; readonly value: Expression; readonly extent: ExtentSyntax | undefined; readonly span: Span }
+  | {
+      readonly kind: "value";
+      readonly value: Expression;
+      readonly extent: ExtentSyntax | undefined;
+      readonly span: Span;
+    }
   | { readonly kind: "hold"; readonly extent: ExtentSyntax | undefined; readonly span: Span }
   | {
       readonly kind: "warmup" | "linear" | "cosine";
