@@ -1,0 +1,125 @@
+// What can be wrong with the meaning of a formula whose syntax is right.
+
+import type { Diagnostic } from "../diagnostic.ts";
+import type { Place } from "../text.ts";
+
+const error = (code: string, place: Place, claim: string, label: string, help: string): Diagnostic => ({
+  code: `formula/${code}`,
+  severity: "error",
+  claim,
+  place,
+  label,
+  help,
+});
+
+export const unknownName = (place: Place, name: string, legal: readonly string[]): Diagnostic =>
+  error(
+    "unknown-name",
+    place,
+    `no value is called ${name} here`,
+    `legal here: ${legal.join(", ")}`,
+    "use one of those names, or define it with `let` or under `formulas:`",
+  );
+
+export const unknownFunction = (place: Place, name: string, nearest: string | undefined): Diagnostic =>
+  error(
+    "unknown-function",
+    place,
+    `no function is called ${name}`,
+    nearest === undefined ? "unknown" : `did you mean ${nearest}?`,
+    "see the list of functions in the language reference, or define it under `formulas:`",
+  );
+
+export const wrongArity = (place: Place, name: string, expected: string, got: number): Diagnostic =>
+  error("wrong-arity", place, `${name} takes ${expected}, not ${got}`, `${got} given`, `give ${name} ${expected}`);
+
+export const conditionExpected = (place: Place): Diagnostic =>
+  error(
+    "condition-expected",
+    place,
+    "a number stands where a condition is needed",
+    "a number",
+    "compare it, as in `x > 0`",
+  );
+
+export const numberExpected = (place: Place): Diagnostic =>
+  error(
+    "number-expected",
+    place,
+    "a condition stands where a number is needed",
+    "a condition",
+    "turn it into a number with `if(condition, 1, 0)`",
+  );
+
+export const notAlongRow = (place: Place, name: string): Diagnostic =>
+  error(
+    "not-along-row",
+    place,
+    `${name} needs a value that changes along the row`,
+    "the same for the whole row",
+    `leave ${name} out, or give it a value that depends on the row's elements`,
+  );
+
+export const noRowHere = (place: Place, name: string): Diagnostic =>
+  error(
+    "no-row-here",
+    place,
+    `${name} reduces along a row, but this formula is computed element by element`,
+    "no row here",
+    "use elementwise functions only",
+  );
+
+export const notFinite = (place: Place, value: number): Diagnostic =>
+  error(
+    "not-finite",
+    place,
+    `this constant is ${value}, which a 32-bit float cannot hold`,
+    String(value),
+    "keep constants within ±3.4028234663852886e38",
+  );
+
+export const exponentTooLarge = (place: Place, value: number, most: number): Diagnostic =>
+  error(
+    "exponent-too-large",
+    place,
+    `the exponent ${value} is larger than ${most}`,
+    "as many multiplications",
+    "write a power that large as exp(n * log(x)) of a positive x",
+  );
+
+export const tooLarge = (place: Place, most: number): Diagnostic =>
+  error(
+    "too-large",
+    place,
+    `the formula grows beyond ${most} operations when its definitions are put in`,
+    "too large",
+    "share intermediate values with `let`",
+  );
+
+export const tooDeep = (place: Place, most: number): Diagnostic =>
+  error(
+    "too-deep",
+    place,
+    `the formula nests deeper than ${most} operations when its definitions are put in`,
+    "too deep",
+    "compute in fewer steps that depend on each other",
+  );
+
+export const pickNeedsInput = (place: Place): Diagnostic =>
+  error(
+    "pick-needs-input",
+    place,
+    "pick() reads one column of an input, and this is no input",
+    "computed",
+    "pick from an input and compute afterwards",
+  );
+
+export const losesNumber = (place: Place, input: string, exact: string): Diagnostic => ({
+  code: "formula/not-a-number",
+  severity: "warning",
+  claim: "the formula or its derivative is not a number in 32-bit floats where it is one in exact arithmetic",
+  place,
+  label: "NaN",
+  details: [`at ${input} it should be ${exact}`],
+  help: "keep infinities from meeting zeros: bound the argument with clamp, or use sigmoid, silu, softplus or tanh",
+});
