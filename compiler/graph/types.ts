@@ -1,0 +1,42 @@
+// What a tensor is before any target: dtype and named dimensions. Layout is decided per target, in kernels/.
+
+export type DType = "f32" | "i32";
+
+export const bytesOf: Record<DType, number> = { f32: 4, i32: 4 };
+
+/** Unit roundoff, for tolerances; 0 for exact types. */
+export const unitRoundoff: Record<DType, number> = { f32: 2 ** -24, i32: 0 };
+
+/** A named extent. `live` names the step value that says how many of `size` are in use; without it all are. */
+export interface Dim {
+  readonly name: string;
+  readonly size: number;
+  readonly live?: string;
+}
+
+export interface TensorType {
+  readonly dtype: DType;
+  readonly dims: readonly Dim[];
+}
+
+export const dim = (name: string, size: number, live?: string): Dim =>
+  live === undefined ? { name, size } : { name, size, live };
+
+export const tensor = (dtype: DType, ...dims: readonly Dim[]): TensorType => ({ dtype, dims });
+
+export const elementCount = (type: TensorType): number => type.dims.reduce((count, d) => count * d.size, 1);
+
+/** The last dimension is the row's width; a scalar and a vector have one row. */
+export const widthOf = (type: TensorType): number => type.dims.at(-1)?.size ?? 1;
+
+export const rowsOf = (type: TensorType): number => type.dims.slice(0, -1).reduce((count, d) => count * d.size, 1);
+
+export const sameDim = (a: Dim, b: Dim): boolean => a.name === b.name && a.size === b.size && a.live === b.live;
+
+export const sameType = (a: TensorType, b: TensorType): boolean =>
+  a.dtype === b.dtype && a.dims.length === b.dims.length && a.dims.every((d, i) => sameDim(d, b.dims[i]));
+
+/** `f32[tokens 2048, width 128]` */
+export function printType(type: TensorType): string {
+  return `${type.dtype}[${type.dims.map((d) => `${d.name} ${d.size}`).join(", ")}]`;
+}

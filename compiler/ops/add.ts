@@ -1,0 +1,29 @@
+// Adds two tensors of one shape: residuals, and gradients that meet.
+
+import { ELEMENT } from "../formula/terms.ts";
+import { dim, widthOf } from "../graph/types.ts";
+import { inferBy } from "./contract.ts";
+import { plainView } from "./formula-binding.ts";
+import { defineFormulaOp, formulaOf } from "./formula-op.ts";
+
+const formula = formulaOf("add", "a + b", [
+  { name: "a", extent: ELEMENT },
+  { name: "b", extent: ELEMENT },
+]);
+
+const shapes = "a[...], b[...] -> y[...]";
+
+export const add = defineFormulaOp<null>({
+  name: "add",
+  summary: "Adds two tensors of one shape.",
+  source: "residual connection, He et al., arXiv:1512.03385",
+  shapes,
+  infer: inferBy(shapes),
+  bind: (_, [a]) => ({
+    formula: formula(),
+    lanes: a.dims.at(-1) ?? dim("one", widthOf(a)),
+    groups: 1,
+    inputs: [plainView("a", 0), plainView("b", 1)],
+    outputs: [plainView("y", 0)],
+  }),
+});

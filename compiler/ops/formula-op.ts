@@ -1,0 +1,196 @@
+// Ops that are only their formula: reference, bounds, gradient, kernels and fusion all follow from it.
+
+import { buildFormula, type Parameter } from "../formula/build.ts";
+import { differentiateFormula } from "../formula/derivative.ts";
+import type { Formula } from "../formula/formula.ts";
+import { parseFormula } from "../formula/parse.ts";
+import { printFormula } from "../formula/print.ts";
+import { operands, postorder } from "../formula/terms.ts";
+import type { Node, Value } from "../graph/graph.ts";
+import { signature } from "../graph/shapes.ts";
+import { elementCount, type TensorType } from "../graph/types.ts";
+import { Diagnostics, invariant } from "../source/diagnostic.ts";
+import { standaloneExpression } from "../source/text.ts";
+import {
+  attributesOf,
+  type Gradient,
+  type GradientRequest,
+  type NoGradient,
+  type Op,
+  type OutputPort,
+  placeOf,
+  type RecomputeClass,
+} from "./contract.ts";
+import { boundBinding, evaluateBinding, type FormulaBinding, type PortView, plainView } from "./formula-binding.ts";
+
+/** An op's own formula by its constants; each is built once, when it is first needed. */
+export function formulaOf(
+  name: string,
+  text: string,
+  parameters: readonly Parameter[],
+): (constants?: Readonly<Record<string, number>>) => Formula {
+  const built = new Map<string, Formula>();
+  return (constants = {}) => {
+    const key = JSON.stringify(constants);
+    const known = built.get(key);
+    if (known !== undefined) return known;
+    const diagnostics = new Diagnostics();
+    const source = standaloneExpression(name, text);
+    const syntax = parseFormula(source, diagnostics);
+    const formula = syntax && buildFormula({ syntax, text: source, parameters, constants, diagnostics, output: "y" });
+    invariant(formula, `formula of ${name}: ${diagnostics.all.map((d) => d.claim).join("; ")}`);
+    built.set(key, formula);
+    return formula;
+  };
+}
+
+export interface FormulaOpDefinition<A> {
+  readonly name: string;
+  readonly summary: string;
+  readonly source: string;
+  readonly shapes: string;
+  readonly infer: Op<A>["infer"];
+  readonly bind: (attributes: A, inputs: readonly TensorType[]) => FormulaBinding;
+  /** Outputs that the backward pass reads instead of computing them again. */
+  readonly keep?: readonly string[];
+  readonly inPlace?: Op["inPlace"];
+  readonly recompute?: RecomputeClass;
+  readonly gradient?: NoGradient;
+}
+
+/** What nodes made from formulas carry: derivatives, and fusions. */
+export interface DerivedAttributes {
+  /** Such as `rms_norm_backward`: names the kernel. */
+  readonly label: string;
+  readonly source: string;
+  readonly binding: FormulaBinding;
+  readonly outputs: readonly OutputPort[];
+}
+
+export function defineFormulaOp<A>(definition: FormulaOpDefinition<A>): Op<A> {
+  const bindings = new WeakMap<Node, FormulaBinding>();
+  const bindingOf = (node: Node): FormulaBinding => {
+    let binding = bindings.get(node);
+    if (binding === undefined) {
+      binding = definition.bind(
+        attributesOf(op, node),
+        node.inputs.map((value) => value.type),
+      );
+      bindings.set(node, binding);
+    }
+    return binding;
+  };
+  const gradient: Gradient = {
+    kind: "separate",
+    build: (request) => emitDerivative(request, bindingOf(request.node), definition.keep ?? [], definition),
+  };
+  const op: Op<A> = {
+    name: definition.name,
+    summary: definition.summary,
+    formula: (node) => printFormula(bindingOf(node).formula),
+    source: definition.source,
+    shapes: definition.shapes,
+    infer: definition.infer,
+    inPlace: definition.inPlace ?? [],
+    mayShare: [],
+    reference: (inputs, node) => evaluateBinding(bindingOf(node), inputs, node),
+    bounds: (inputs, node) => boundBinding(bindingOf(node), inputs, node),
+    gradient: definition.gradient ?? gradient,
+    flops: (node) => formulaFlops(bindingOf(node), node),
+    recompute: definition.recompute ?? "cheap",
+    binding: bindingOf,
+    absorb: {},
+    kernels: { wasm: [formulaKernel(bindingOf)] },
+  };
+  return op;
+}
+
+const formulaKernel = (bindingOf: (node: Node) => FormulaBinding) => ({
+  because: "it is a formula: one pass per phase over its operands",
+  fits: () => true,
+  request: (node: Node) => ({ skeleton: "formula" as const, binding: bindingOf(node) }),
+});
+
+/** Nodes made from formulas by differentiation and fusion. */
+export const derivedFormula: Op<DerivedAttributes> = defineFormulaOp<DerivedAttributes>({
+  name: "formula",
+  summary: "A formula derived from others: a gradient, or neighbours computed in one pass.",
+  source: "derived by compiler/formula",
+  shapes: "as its attributes say",
+  infer: (_inputs, attributes) => attributes.outputs,
+  bind: (attributes) => attributes.binding,
+  recompute: "never",
+  gradient: { kind: "none", reason: "gradients of gradients are not needed for training" },
+});
+
+/** Every operation of the formula once per element or row; transcendentals count as one. */
+function formulaFlops(binding: FormulaBinding, node: Node): number {
+  const terms = postorder(binding.formula.outputs.map((o) => o.term));
+  const operations = terms.reduce(
+    (count, term) => count + Math.max(0, operands(term).length - 1) + (term.op === "call" ? 1 : 0),
+    0,
+  );
+  const elements = Math.max(...[...node.inputs, ...node.outputs].map((value) => elementCount(value.type)));
+  return operations * elements;
+}
+
+/** One node that computes the gradients of all wanted inputs. */
+function emitDerivative(
+  { node, dOutputs, wanted, emitter }: GradientRequest,
+  binding: FormulaBinding,
+  keep: readonly string[],
+  definition: Pick<FormulaOpDefinition<never>, "name" | "source" | "shapes">,
+): readonly (Value | undefined)[] {
+  const seeded = binding.outputs.filter((view) => dOutputs[view.operand] !== undefined);
+  const by = binding.inputs.filter((view) => wanted[view.operand]).map((view) => view.port);
+  if (seeded.length === 0 || by.length === 0) return node.inputs.map(() => undefined);
+  const primal: Formula = {
+    ...binding.formula,
+    outputs: binding.formula.outputs.filter((o) => seeded.some((view) => view.port === o.name)),
+  };
+  const derivative = differentiateFormula(primal, { by, keep: keep.filter((name) => namesKept(binding, name)) });
+  const operandsOf = new OperandList();
+  const inputs = derivative.inputs.map(({ name }): PortView => {
+    const own = binding.inputs.find((view) => view.port === name);
+    if (own !== undefined) return { ...own, operand: operandsOf.add(node.inputs[own.operand]) };
+    const kept = binding.outputs.find((view) => view.port === name);
+    if (kept !== undefined) return { ...kept, operand: operandsOf.add(node.outputs[kept.operand]) };
+    const seed = binding.outputs.find((view) => `d_${view.port}` === name);
+    const adjoint = seed && dOutputs[seed.operand];
+    invariant(seed !== undefined && adjoint !== undefined, `derivative reads unknown value ${name}`, node.path);
+    return { ...seed, port: name, operand: operandsOf.add(adjoint) };
+  });
+  const results = node.inputs.map((_, i) => i).filter((i) => wanted[i]);
+  const outputs = by.map((port): PortView => {
+    const view = binding.inputs.find((v) => v.port === port) ?? plainView(port, 0);
+    return { ...view, port: `d_${port}`, operand: results.indexOf(view.operand) };
+  });
+  const names = signature(definition.shapes).inputs;
+  const ports = results.map((i): OutputPort => ({ port: `d_${names[i].name}`, type: node.inputs[i].type }));
+  const dInputs = emitter.emit(
+    derivedFormula,
+    operandsOf.values,
+    {
+      label: `${definition.name}_backward`,
+      source: `gradient of ${definition.source}`,
+      binding: { ...binding, formula: derivative, inputs, outputs },
+      outputs: ports,
+    },
+    placeOf(node, "dgrad"),
+  );
+  return node.inputs.map((_, i) => (wanted[i] ? dInputs[results.indexOf(i)] : undefined));
+}
+
+const namesKept = (binding: FormulaBinding, name: string): boolean =>
+  binding.outputs.some((view) => view.port === name);
+
+/** Collects distinct operands. */
+class OperandList {
+  readonly values: Value[] = [];
+
+  add(value: Value): number {
+    const known = this.values.indexOf(value);
+    if (known >= 0) return known;
+    return this.values.push(value) - 1;
+  }
+}

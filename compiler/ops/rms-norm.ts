@@ -1,0 +1,30 @@
+// Root mean square normalisation of rows.
+
+import { COLUMN, ELEMENT } from "../formula/terms.ts";
+import { inferBy } from "./contract.ts";
+import { plainView } from "./formula-binding.ts";
+import { defineFormulaOp, formulaOf } from "./formula-op.ts";
+
+const formula = formulaOf("rms_norm", "let r = rsqrt(mean(x * x) + eps); y: x * r * gain, r: r", [
+  { name: "x", extent: ELEMENT },
+  { name: "gain", extent: COLUMN },
+]);
+
+const shapes = "x[..., width], gain[width] -> y[..., width], r[...]";
+
+/** The reciprocal root r is an output because the backward pass reads it. */
+export const rmsNorm = defineFormulaOp<{ readonly eps: number }>({
+  name: "rms_norm",
+  summary: "Scales every row to root mean square 1, then by a gain per column.",
+  source: "Zhang and Sennrich, arXiv:1910.07467",
+  shapes,
+  infer: inferBy(shapes),
+  bind: ({ eps }, [x]) => ({
+    formula: formula({ eps }),
+    lanes: x.dims[x.dims.length - 1],
+    groups: 1,
+    inputs: [plainView("x", 0), plainView("gain", 1)],
+    outputs: [plainView("y", 0), plainView("r", 1)],
+  }),
+  keep: ["r"],
+});
