@@ -15,10 +15,10 @@ function joined(words: readonly string[], conjunction: string): string {
   return `${words.slice(0, -1).join(", ")} ${conjunction} ${words[words.length - 1]}`;
 }
 
-/** A piece of the user's text between backticks, cut to one short line; what cannot be seen is escaped. */
-export function quoted(text: string): string {
+/** A piece of the user's text between backticks, cut to `most` characters; what cannot be seen is escaped. */
+export function quoted(text: string, most = 40): string {
   const characters = [...text];
-  const shown = characters.length > 40 ? [...characters.slice(0, 37), "..."] : characters;
+  const shown = characters.length > most ? [...characters.slice(0, most - 3), "..."] : characters;
   return `\`${shown.map(visible).join("")}\``;
 }
 
