@@ -1,0 +1,73 @@
+// Takes a run folder at the start of a run: makes it, locks it, proves that a save can work there, removes leftovers.
+
+import { folderUnusable } from "../messages/disk.ts";
+import { removeLeftovers } from "./checkpoint-leftovers.ts";
+import { type Disk, DiskFault } from "./disk.ts";
+import { acquireRunLock, type ProcessTable, type RunLock } from "./run-lock.ts";
+
+/**
+ * Makes a run folder ready for this process alone, before any work is done that could be lost.
+ *
+ * Errors: `run/locked`, `disk/unusable-folder`, or a fault of the disk with its path.
+ */
+export async function takeRunFolder(disk: Disk, processes: ProcessTable, runFolder: string): Promise<RunLock> {
+  await createFolders(disk, runFolder);
+  const lock = await acquireRunLock(disk, processes, runFolder);
+  try {
+    await checkWritable(disk, runFolder);
+    await removeLeftovers(disk, runFolder);
+    return lock;
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+/** Creates a folder and those above it that are missing, each on the device before the next. */
+async function createFolders(disk: Disk, folder: string): Promise<void> {
+  if ((await disk.stat(folder)) !== undefined) return;
+  const slash = folder.lastIndexOf("/");
+  const parent = slash > 0 ? folder.slice(0, slash) : slash === 0 ? "/" : ".";
+  await createFolders(disk, parent);
+  await disk.createFolder(folder);
+  await disk.syncFolder(parent);
+}
+
+const PROBE = ".writable-probe";
+
+/**
+ * Tries every operation of a save in the run folder with a small file, so that a folder which cannot hold checkpoints is
+ * found at the start and not hours later. The caller holds the run's lock.
+ *
+ * Errors: `disk/unusable-folder` with the operation that failed.
+ */
+export async function checkWritable(disk: Disk, runFolder: string): Promise<void> {
+  const aside = `${runFolder}/${PROBE}-aside`;
+  const probe = `${runFolder}/${PROBE}`;
+  try {
+    await removeProbe(disk, aside);
+    await removeProbe(disk, probe);
+    await disk.createFolder(aside);
+    const writer = await disk.create(`${aside}/a`);
+    await writer.write(new Uint8Array(4096));
+    await writer.sync();
+    await writer.close();
+    await disk.link(`${aside}/a`, `${aside}/b`);
+    await disk.rename(`${aside}/b`, `${aside}/c`);
+    await disk.syncFolder(aside);
+    await disk.rename(aside, probe);
+    await disk.syncFolder(runFolder);
+    await removeProbe(disk, probe);
+  } catch (error) {
+    if (error instanceof DiskFault) throw folderUnusable(runFolder, error);
+    throw error;
+  }
+}
+
+async function removeProbe(disk: Disk, folder: string): Promise<void> {
+  if ((await disk.stat(folder)) === undefined) return;
+  for (const name of ["a", "b", "c"]) {
+    if ((await disk.stat(`${folder}/${name}`)) !== undefined) await disk.unlink(`${folder}/${name}`);
+  }
+  await disk.removeFolder(folder);
+}
