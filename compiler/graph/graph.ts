@@ -102,6 +102,7 @@ export class GraphBuilder {
   readonly #given = new Map<string, Value>();
   readonly #names = new Set<string>();
   #nextValue = 0;
+  #nextNode = 0;
 
   constructor(name: string) {
     this.name = name;
@@ -113,6 +114,23 @@ export class GraphBuilder {
 
   get given(): readonly Value[] {
     return [...this.#given.values()];
+  }
+
+  /** A builder that already holds what a graph holds, except for some nodes that will be replaced. */
+  static from(graph: Graph, except: ReadonlySet<Node> = new Set()): GraphBuilder {
+    const builder = new GraphBuilder(graph.name);
+    for (const value of graph.given) {
+      builder.#given.set(value.name, value);
+      builder.#names.add(value.name);
+    }
+    for (const node of graph.nodes) {
+      if (except.has(node)) continue;
+      builder.#nodes.push(node);
+      for (const output of node.outputs) builder.#names.add(output.name);
+    }
+    builder.#nextValue = 1 + valuesOf(graph).reduce((most, value) => Math.max(most, value.id), -1);
+    builder.#nextNode = 1 + graph.nodes.reduce((most, node) => Math.max(most, node.id), -1);
+    return builder;
   }
 
   /** A value that the graph is given; asking twice for one name yields the same value. */
@@ -129,7 +147,7 @@ export class GraphBuilder {
   node(draft: NodeDraft): Node {
     const outputs: Value[] = [];
     const { outputs: ports, ...rest } = draft;
-    const node: Node = { isRecomputed: false, ...rest, id: this.#nodes.length, outputs };
+    const node: Node = { isRecomputed: false, ...rest, id: this.#nextNode++, outputs };
     ports.forEach(({ port, type, storage = "intermediate", name }, output) => {
       const unique = this.#uniqueName(name ?? `${draft.path}.${port}`);
       outputs.push({ id: this.#nextValue++, name: unique, type, storage, producer: { node, output }, rule: undefined });

@@ -28,6 +28,7 @@ export const accumulate = defineFormulaOp<null>({
     outputs: [plainView("y", 0)],
   }),
   inPlace: [[0, 0]],
+  absorbable: "accumulate",
   recompute: "never",
   gradient: noGradient("it runs after the gradients"),
 });

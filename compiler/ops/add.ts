@@ -6,12 +6,12 @@ import { inferBy } from "./contract.ts";
 import { plainView } from "./formula-binding.ts";
 import { defineFormulaOp, formulaOf } from "./formula-op.ts";
 
-const formula = formulaOf("add", "a + b", [
+const formula = formulaOf("add", "sum: a + b", [
   { name: "a", extent: ELEMENT },
   { name: "b", extent: ELEMENT },
 ]);
 
-const shapes = "a[...], b[...] -> y[...]";
+const shapes = "a[...], b[...] -> sum[...]";
 
 export const add = defineFormulaOp<null>({
   name: "add",
@@ -24,6 +24,7 @@ export const add = defineFormulaOp<null>({
     lanes: a.dims.at(-1) ?? dim("one", widthOf(a)),
     groups: 1,
     inputs: [plainView("a", 0), plainView("b", 1)],
-    outputs: [plainView("y", 0)],
+    outputs: [plainView("sum", 0)],
   }),
+  absorbable: "add",
 });

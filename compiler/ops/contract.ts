@@ -69,8 +69,10 @@ export interface Op<A = unknown> {
   readonly recompute: RecomputeClass;
   /** The formula with its operands' views, where the op is one: fusion composes it. */
   readonly binding: (node: Node) => FormulaBinding | undefined;
-  /** How neighbours can be folded into this op's kernel; undefined where they cannot. */
-  readonly absorb: Absorption;
+  /** How neighbours can be folded into this op's kernel. */
+  readonly absorb: (node: Node) => Absorption;
+  /** What this op is to a neighbour that may absorb it: input 0 + input 1, or state, value, first. */
+  readonly absorbable: "add" | "accumulate" | undefined;
   readonly kernels: Readonly<Record<TargetName, readonly KernelChoice[]>>;
 }
 
@@ -101,12 +103,18 @@ export interface NoGradient {
 
 export const noGradient = (reason: string): NoGradient => ({ kind: "none", reason });
 
-/** A node that does what `node` and its neighbour did; its outputs replace the neighbour's. */
+/** How a neighbour is folded into an op: the new node does what both did, and its outputs replace theirs. */
 export interface Absorption {
-  /** `node`'s output is added to `other`, of the same type. */
-  readonly add?: (node: Node, other: Value, emitter: Emitter) => readonly Value[];
-  /** `node`'s output is accumulated into `state`, or overwrites it where `first` is not 0. */
-  readonly accumulate?: (node: Node, state: Value, first: Value, emitter: Emitter) => readonly Value[];
+  /** Any one of `outputs` is added to `other`, of the same type; `inputs` replace the node's. */
+  readonly add?: {
+    readonly outputs: readonly number[];
+    readonly build: (inputs: readonly Value[], output: number, other: Value, emitter: Emitter) => readonly Value[];
+  };
+  /** `output` is accumulated into `state`, or overwrites it where `first` is not 0; `inputs` replace the node's. */
+  readonly accumulate?: {
+    readonly output: number;
+    readonly build: (inputs: readonly Value[], state: Value, first: Value, emitter: Emitter) => readonly Value[];
+  };
 }
 
 /** Where a node stands, for nodes derived from it. */

@@ -2,16 +2,17 @@
 
 import { buildFormula, type Parameter } from "../formula/build.ts";
 import { differentiateFormula } from "../formula/derivative.ts";
-import type { Formula } from "../formula/formula.ts";
+import type { Formula, FormulaOutput } from "../formula/formula.ts";
 import { parseFormula } from "../formula/parse.ts";
 import { printFormula } from "../formula/print.ts";
-import { operands, postorder } from "../formula/terms.ts";
+import { ELEMENT, operands, postorder, ROW } from "../formula/terms.ts";
 import type { Node, Value } from "../graph/graph.ts";
 import { signature } from "../graph/shapes.ts";
 import { elementCount, type TensorType } from "../graph/types.ts";
 import { Diagnostics, invariant } from "../source/diagnostic.ts";
 import { standaloneExpression } from "../source/text.ts";
 import {
+  type Absorption,
   attributesOf,
   type Gradient,
   type GradientRequest,
@@ -21,7 +22,15 @@ import {
   placeOf,
   type RecomputeClass,
 } from "./contract.ts";
-import { boundBinding, evaluateBinding, type FormulaBinding, type PortView, plainView } from "./formula-binding.ts";
+import {
+  boundBinding,
+  evaluateBinding,
+  extentOfInput,
+  extentOfOutput,
+  type FormulaBinding,
+  type PortView,
+  plainView,
+} from "./formula-binding.ts";
 
 /** An op's own formula by its constants; each is built once, when it is first needed. */
 export function formulaOf(
@@ -56,6 +65,7 @@ export interface FormulaOpDefinition<A> {
   readonly inPlace?: Op["inPlace"];
   readonly recompute?: RecomputeClass;
   readonly gradient?: NoGradient;
+  readonly absorbable?: Op["absorbable"];
 }
 
 /** What nodes made from formulas carry: derivatives, and fusions. */
@@ -99,7 +109,8 @@ export function defineFormulaOp<A>(definition: FormulaOpDefinition<A>): Op<A> {
     flops: (node) => formulaFlops(bindingOf(node), node),
     recompute: definition.recompute ?? "cheap",
     binding: bindingOf,
-    absorb: {},
+    absorb: (node) => absorptionOf(node, bindingOf(node), definition),
+    absorbable: definition.absorbable,
     kernels: { wasm: [formulaKernel(bindingOf)] },
   };
   return op;
@@ -122,6 +133,57 @@ export const derivedFormula: Op<DerivedAttributes> = defineFormulaOp<DerivedAttr
   recompute: "never",
   gradient: { kind: "none", reason: "gradients of gradients are not needed for training" },
 });
+
+/** A sum with one of its whole-row outputs is one more term of the formula. */
+function absorptionOf(
+  node: Node,
+  binding: FormulaBinding,
+  definition: Pick<FormulaOpDefinition<never>, "name" | "source">,
+): Absorption {
+  const whole = binding.outputs.filter((view) => {
+    const isOnly = binding.outputs.every((other) => other === view || other.operand !== view.operand);
+    return isOnly && binding.groups === 1 && extentOfOutput(binding, view.port) === ELEMENT;
+  });
+  if (whole.length === 0) return {};
+  return {
+    add: {
+      outputs: whole.map((view) => view.operand),
+      build: (inputs, output, other, emitter) => {
+        const view = whole.find((v) => v.operand === output);
+        invariant(view !== undefined, "the output cannot be added to", node.path);
+        const { formula } = binding;
+        const name = freshName(formula, "addend");
+        const addend = formula.terms.input(name, ELEMENT);
+        const sum = (o: FormulaOutput) =>
+          o.name === view.port ? { ...o, term: formula.terms.add(o.term, addend) } : o;
+        const label = `${labelOf(node, definition.name)}_add`;
+        const attributes: DerivedAttributes = {
+          label,
+          source: definition.source,
+          binding: {
+            ...binding,
+            formula: { ...formula, inputs: [...formula.inputs, addend], outputs: formula.outputs.map(sum) },
+            inputs: [...binding.inputs, { ...view, port: name, operand: inputs.length }],
+          },
+          outputs: node.outputs.map((o) => ({ port: o.name.slice(o.name.lastIndexOf(".") + 1), type: o.type })),
+        };
+        return emitter.emit(derivedFormula, [...inputs, other], attributes, placeOf(node));
+      },
+    },
+  };
+}
+
+const freshName = (formula: Formula, wanted: string): string => {
+  const isTaken = (name: string) => formula.inputs.some((input) => input.name === name);
+  for (let i = 2, name = wanted; ; i++) {
+    if (!isTaken(name)) return name;
+    name = `${wanted}${i}`;
+  }
+};
+
+/** What a node's kernel is called after: its op, or what a derived formula was derived from. */
+export const labelOf = (node: Node, opName: string): string =>
+  node.op === derivedFormula.name ? attributesOf(derivedFormula, node).label : opName;
 
 /** Every operation of the formula once per element or row; transcendentals count as one. */
 function formulaFlops(binding: FormulaBinding, node: Node): number {
@@ -148,6 +210,11 @@ function emitDerivative(
     ...binding.formula,
     outputs: binding.formula.outputs.filter((o) => seeded.some((view) => view.port === o.name)),
   };
+  for (const view of binding.inputs) {
+    const isShared = binding.groups > 1 && view.groupStep === 0 && (extentOfInput(binding, view.port) & ROW) !== 0;
+    const message = `${view.port} is shared by groups of rows and has no gradient`;
+    invariant(!isShared || !wanted[view.operand], message, node.path);
+  }
   const derivative = differentiateFormula(primal, { by, keep: keep.filter((name) => namesKept(binding, name)) });
   const operandsOf = new OperandList();
   const inputs = derivative.inputs.map(({ name }): PortView => {

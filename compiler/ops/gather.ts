@@ -35,7 +35,8 @@ export const gather: Op<null> = {
   flops: () => 0,
   recompute: "cheap",
   binding: () => undefined,
-  absorb: {},
+  absorb: () => ({}),
+  absorbable: undefined,
   kernels: {
     wasm: [
       {
@@ -86,15 +87,16 @@ export const scatterAdd: Op<ScatterAttributes> = {
   flops: (node) => elementCount(node.inputs[0].type),
   recompute: "never",
   binding: () => undefined,
-  absorb: {
-    accumulate: (node, state, first, emitter) =>
-      emitter.emit(
-        scatterAddAccumulate,
-        [...node.inputs.slice(0, 2), state, first],
-        { entries: node.outputs[0].type.dims[0] },
-        placeOf(node),
-      ),
-  },
+  absorbable: undefined,
+  absorb: (node) => ({
+    accumulate: {
+      output: 0,
+      build: ([rows, index], state, first, emitter) => {
+        const attributes = { entries: node.outputs[0].type.dims[0] };
+        return emitter.emit(scatterAddAccumulate, [rows, index, state, first], attributes, placeOf(node));
+      },
+    },
+  }),
   kernels: {
     wasm: [
       {
@@ -117,7 +119,8 @@ export const scatterAddAccumulate: Op<ScatterAttributes> = {
   ...scatterAdd,
   name: "scatter_add_accumulate",
   inPlace: [[0, 2]],
-  absorb: {},
+  absorb: () => ({}),
+  absorbable: undefined,
 };
 
 function countsOf(index: Float64Array, entries: number): number[] {
@@ -150,7 +153,8 @@ export const scatterStore: Op<null> = {
   flops: () => 0,
   recompute: "never",
   binding: () => undefined,
-  absorb: {},
+  absorb: () => ({}),
+  absorbable: undefined,
   kernels: {
     wasm: [
       {

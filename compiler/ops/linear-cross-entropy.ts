@@ -150,7 +150,8 @@ export const linearCrossEntropy: Op<null> = {
   flops: flopsOf(1),
   recompute: "never",
   binding: () => undefined,
-  absorb: {},
+  absorb: () => ({}),
+  absorbable: undefined,
   kernels: {
     wasm: [
       {
@@ -197,10 +198,14 @@ export const linearCrossEntropyTraining: Op<null> = {
   },
   gradient: noGradient("gradients of gradients are not needed for training"),
   flops: flopsOf(3),
-  absorb: {
-    accumulate: (node, state, first, emitter) =>
-      emitter.emit(linearCrossEntropyAccumulate, [...node.inputs, state, first], null, placeOf(node)),
-  },
+  absorbable: undefined,
+  absorb: (node) => ({
+    accumulate: {
+      output: 2,
+      build: (inputs, state, first, emitter) =>
+        emitter.emit(linearCrossEntropyAccumulate, [...inputs, state, first], null, placeOf(node)),
+    },
+  }),
   kernels: {
     wasm: [
       {
@@ -226,5 +231,6 @@ export const linearCrossEntropyAccumulate: Op<null> = {
   ...linearCrossEntropyTraining,
   name: "linear_cross_entropy_accumulate",
   inPlace: [[2, 4]],
-  absorb: {},
+  absorb: () => ({}),
+  absorbable: undefined,
 };

@@ -2,7 +2,7 @@
 
 import type { Node } from "../graph/graph.ts";
 import { elementCount, type TensorType, unitRoundoff, widthOf } from "../graph/types.ts";
-import { attributesOf, inferBy, noGradient, type Op, placeOf, type Tensor } from "./contract.ts";
+import { type Absorption, attributesOf, inferBy, noGradient, type Op, placeOf, type Tensor } from "./contract.ts";
 import type { MatmulRequest } from "./skeletons.ts";
 
 type Form = MatmulRequest["form"];
@@ -50,7 +50,7 @@ interface MatmulDefinition {
   readonly form: Form;
   readonly shapes: string;
   readonly gradient: Op["gradient"];
-  readonly absorb: Op["absorb"];
+  readonly absorb: (node: Node) => Absorption;
   readonly recompute: Op["recompute"];
 }
 
@@ -92,6 +92,7 @@ function matmulOp(definition: MatmulDefinition): Op<MatmulAttributes> {
       return 2 * m * n * k;
     },
     binding: () => undefined,
+    absorbable: undefined,
     kernels: {
       wasm: [
         {
@@ -116,10 +117,17 @@ const matmulRequest = (form: Form, node: Node, accumulates: boolean): MatmulRequ
 });
 
 /** Folding a sum into the product's addend, once. */
-const absorbAdd = (op: () => Op<MatmulAttributes>): NonNullable<Op["absorb"]["add"]> => {
-  return (node, other, emitter) =>
-    emitter.emit(op(), [node.inputs[0], node.inputs[1], other], { accumulates: false }, placeOf(node));
-};
+const absorbAdd =
+  (op: () => Op<MatmulAttributes>) =>
+  (node: Node): Absorption => {
+    if (node.inputs.length > 2) return {};
+    return {
+      add: {
+        outputs: [0],
+        build: ([a, b], _output, other, emitter) => emitter.emit(op(), [a, b, other], plain, placeOf(node)),
+      },
+    };
+  };
 
 const plain: MatmulAttributes = { accumulates: false };
 
@@ -140,7 +148,7 @@ export const linear: Op<MatmulAttributes> = matmulOp({
       return [dX, dWeight, wanted[2] ? dY : undefined];
     },
   },
-  absorb: { add: absorbAdd(() => linear) },
+  absorb: absorbAdd(() => linear),
 });
 
 export const linearDgrad: Op<MatmulAttributes> = matmulOp({
@@ -151,7 +159,7 @@ export const linearDgrad: Op<MatmulAttributes> = matmulOp({
   shapes: "d_y[..., out], weight[out, in], addend?[..., in] -> d_x[..., in]",
   recompute: "never",
   gradient: noGradient("gradients of gradients are not needed for training"),
-  absorb: { add: absorbAdd(() => linearDgrad) },
+  absorb: absorbAdd(() => linearDgrad),
 });
 
 export const linearWgrad: Op<MatmulAttributes> = {
@@ -163,15 +171,13 @@ export const linearWgrad: Op<MatmulAttributes> = {
     shapes: "d_y[..., out], x[..., in], state?[out, in], first?[] -> d_weight[out, in]",
     recompute: "never",
     gradient: noGradient("gradients of gradients are not needed for training"),
-    absorb: {
-      accumulate: (node, state, first, emitter) =>
-        emitter.emit(
-          accumulatingWgrad,
-          [node.inputs[0], node.inputs[1], state, first],
-          { accumulates: true },
-          placeOf(node),
-        ),
-    },
+    absorb: (node) => ({
+      accumulate: {
+        output: 0,
+        build: ([dY, x], state, first, emitter) =>
+          emitter.emit(accumulatingWgrad, [dY, x, state, first], { accumulates: true }, placeOf(node)),
+      },
+    }),
   }),
   mayShare: [],
 };
@@ -181,5 +187,6 @@ export const accumulatingWgrad: Op<MatmulAttributes> = {
   ...linearWgrad,
   name: "linear_wgrad_accumulate",
   inPlace: [[0, 2]],
-  absorb: {},
+  absorb: () => ({}),
+  absorbable: undefined,
 };

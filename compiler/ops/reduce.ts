@@ -25,7 +25,8 @@ export const sumAll: Op<null> = {
   flops: (node) => elementCount(node.inputs[0].type),
   recompute: "never",
   binding: () => undefined,
-  absorb: {},
+  absorb: () => ({}),
+  absorbable: undefined,
   kernels: {
     wasm: [
       {
@@ -56,7 +57,8 @@ export const globalNorm: Op<null> = {
   flops: (node) => 2 * node.inputs.reduce((count, { type }) => count + elementCount(type), 0),
   recompute: "never",
   binding: () => undefined,
-  absorb: {},
+  absorb: () => ({}),
+  absorbable: undefined,
   kernels: {
     wasm: [
       {

@@ -5,7 +5,7 @@ import { inferBy } from "./contract.ts";
 import { plainView } from "./formula-binding.ts";
 import { defineFormulaOp, formulaOf } from "./formula-op.ts";
 
-const formula = formulaOf("rms_norm", "let r = rsqrt(mean(x * x) + eps); y: x * r * gain, r: r", [
+const formula = formulaOf("rms_norm", "let scale = rsqrt(mean(x * x) + eps); y: x * scale * gain, r: scale", [
   { name: "x", extent: ELEMENT },
   { name: "gain", extent: COLUMN },
 ]);

@@ -20,7 +20,7 @@ const formula = formulaOf("rope", "y0: x0 * cos - x1 * sin, y1: x0 * sin + x1 * 
   { name: "sin", extent: ELEMENT },
 ]);
 
-const shapes = "x[..., projected], cos[..., half], sin[..., half] -> y[..., projected]";
+const shapes = "x[..., projected], cos[..., half], sin[..., half] -> rotated[..., projected]";
 
 /** Two outputs over two strided views of one tensor: the pairs of every head turn by the angle of their position. */
 export const rope = defineFormulaOp<RopeAttributes>({

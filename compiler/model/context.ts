@@ -1,0 +1,43 @@
+// What the parts of a model share while they are emitted into one graph, and the layers that all of them use.
+
+import type { NodePlace, Value } from "../graph/graph.ts";
+import { dim } from "../graph/types.ts";
+import type { Emitter } from "../ops/contract.ts";
+import { linear } from "../ops/linear.ts";
+import { rmsNorm } from "../ops/rms-norm.ts";
+import type { ModelSpec } from "../spec/spec.ts";
+import type { SpecFormulas } from "./formulas.ts";
+import type { ParameterList } from "./parameters.ts";
+
+export interface ModelContext {
+  readonly model: ModelSpec;
+  readonly emitter: Emitter;
+  readonly parameters: ParameterList;
+  readonly formulas: SpecFormulas;
+}
+
+export const place = (path: string, key: string, ...classes: readonly string[]): NodePlace => ({
+  path,
+  direction: "fprop",
+  classes,
+  key,
+});
+
+export function emitNorm({ model, emitter, parameters }: ModelContext, path: string, x: Value): Value {
+  const at = place(path, "model.norm", "norm");
+  const gain = parameters.weight(emitter, at, dim("width", model.width));
+  return emitter.emit(rmsNorm, [x, gain], { eps: model.norm.eps }, at)[0];
+}
+
+/** A linear layer of its own path; its weight is [out, in]. */
+export function emitLinear(
+  { emitter, parameters }: ModelContext,
+  path: string,
+  key: string,
+  x: Value,
+  out: { name: string; size: number },
+): Value {
+  const at = place(path, key, "linear");
+  const weight = parameters.weight(emitter, at, out, x.type.dims[x.type.dims.length - 1]);
+  return emitter.emit(linear, [x, weight], { accumulates: false }, at)[0];
+}

@@ -1,0 +1,79 @@
+// The list of all operations.
+
+import type { GraphBuilder, Node, NodePlace, Value } from "../graph/graph.ts";
+import { invariant } from "../source/diagnostic.ts";
+import { accumulate } from "./accumulate.ts";
+import { activation } from "./activation.ts";
+import { adamw, updateScalars } from "./adamw.ts";
+import { add } from "./add.ts";
+import { attention, attentionBackward } from "./attention.ts";
+import { attentionPaged } from "./attention-paged.ts";
+import type { Emitter, Op } from "./contract.ts";
+import { derivedFormula } from "./formula-op.ts";
+import { gather, scatterAdd, scatterAddAccumulate, scatterStore } from "./gather.ts";
+import { accumulatingWgrad, linear, linearDgrad, linearWgrad } from "./linear.ts";
+import {
+  linearCrossEntropy,
+  linearCrossEntropyAccumulate,
+  linearCrossEntropyTraining,
+} from "./linear-cross-entropy.ts";
+import { globalNorm, sumAll } from "./reduce.ts";
+import { rmsNorm } from "./rms-norm.ts";
+import { rope } from "./rope.ts";
+
+/** Ops of different attributes in one list: each reads its own attributes through `attributesOf`. */
+const list = [
+  gather,
+  scatterAdd,
+  scatterAddAccumulate,
+  scatterStore,
+  add,
+  rmsNorm,
+  linear,
+  linearDgrad,
+  linearWgrad,
+  accumulatingWgrad,
+  rope,
+  attention,
+  attentionBackward,
+  attentionPaged,
+  activation,
+  linearCrossEntropy,
+  linearCrossEntropyTraining,
+  linearCrossEntropyAccumulate,
+  derivedFormula,
+  accumulate,
+  sumAll,
+  globalNorm,
+  updateScalars,
+  adamw,
+] as const;
+
+export const ops: ReadonlyMap<string, Op> = new Map(list.map((op) => [op.name, op as unknown as Op]));
+
+export function opOf(node: Node): Op {
+  const op = ops.get(node.op);
+  invariant(op !== undefined, `no op is called ${node.op}`, node.path);
+  return op;
+}
+
+/** The emitter that infers output types from the op. */
+export function emitterFor(builder: GraphBuilder): Emitter {
+  return {
+    builder,
+    emit<A>(op: Op<A>, inputs: readonly Value[], attributes: A, place: NodePlace): readonly Value[] {
+      const ports = op.infer(
+        inputs.map((value) => value.type),
+        attributes,
+        place.path,
+      );
+      const states = new Map(op.inPlace.map(([output, input]) => [output, inputs[input]]));
+      const outputs = ports.map((port, i) => {
+        const state = states.get(i);
+        return state === undefined ? port : { ...port, storage: state.storage, name: state.name };
+      });
+      const { path, direction, classes, key } = place;
+      return builder.node({ op: op.name, inputs, attributes, outputs, path, direction, classes, key }).outputs;
+    },
+  };
+}

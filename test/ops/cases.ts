@@ -1,0 +1,438 @@
+// One or more cases per op, with ragged sizes: what the gradient check and every device's conformance run over.
+
+import { buildFormula } from "../../compiler/formula/build.ts";
+import type { Formula } from "../../compiler/formula/formula.ts";
+import { parseFormula } from "../../compiler/formula/parse.ts";
+import { COLUMN, ELEMENT, ROW, UNIFORM } from "../../compiler/formula/terms.ts";
+import { type Dim, dim, type TensorType, tensor } from "../../compiler/graph/types.ts";
+import { ops } from "../../compiler/ops/index.ts";
+import { Diagnostics } from "../../compiler/source/diagnostic.ts";
+import { standaloneExpression } from "../../compiler/source/text.ts";
+
+export interface CaseInput {
+  readonly name: string;
+  readonly type: TensorType;
+  /** Value of element i; `random` is uniform in [-1, 1). */
+  readonly make: (i: number, random: () => number) => number;
+  /** Persistent storage for in-place inputs. */
+  readonly isState?: boolean;
+  /** No gradient is wanted. */
+  readonly isConstant?: boolean;
+}
+
+export interface OpCase {
+  readonly op: string;
+  readonly title: string;
+  readonly inputs: readonly CaseInput[];
+  readonly attributes: unknown;
+}
+
+/** A small deterministic generator, so that failures repeat. */
+export function generator(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 31 - 1;
+  };
+}
+
+type ParameterTable = Readonly<Record<string, readonly [extent: number, kind?: "integer" | "condition"]>>;
+
+/** A formula as a spec would give it. */
+export function formulaFrom(
+  text: string,
+  parameters: ParameterTable,
+  result: "number" | "condition" = "number",
+): Formula {
+  const diagnostics = new Diagnostics();
+  const source = standaloneExpression("case", text);
+  const syntax = parseFormula(source, diagnostics);
+  const list = Object.entries(parameters).map(([name, [extent, kind]]) => ({
+    name,
+    extent,
+    kind: kind ?? ("real" as const),
+  }));
+  const formula = syntax && buildFormula({ syntax, text: source, parameters: list, diagnostics, output: "y", result });
+  if (formula === undefined) throw new Error(diagnostics.all.map((d) => d.claim).join("; "));
+  return formula;
+}
+
+const pair: ParameterTable = { q: [ROW, "integer"], k: [COLUMN, "integer"], head: [UNIFORM, "integer"] };
+export const scoreFormula = (text: string): Formula => formulaFrom(text, { s: [ELEMENT], ...pair });
+export const maskFormula = (text: string): Formula =>
+  formulaFrom(text, { ...pair, same_document: [ELEMENT, "condition"] }, "condition");
+
+const real = (name: string, scale: number, ...dims: Dim[]): CaseInput => ({
+  name,
+  type: tensor("f32", ...dims),
+  make: (_, random) => Math.fround(scale * random()),
+});
+const positive = (name: string, ...dims: Dim[]): CaseInput => ({
+  name,
+  type: tensor("f32", ...dims),
+  make: (_, random) => Math.fround(1.25 + random()),
+});
+const index = (name: string, below: number, ...dims: Dim[]): CaseInput => ({
+  name,
+  type: tensor("i32", ...dims),
+  make: (_, random) => Math.min(below - 1, Math.floor(((random() + 1) / 2) * below)),
+});
+const scalar = (name: string, value: number): CaseInput => ({ name, type: tensor("f32"), make: () => value });
+const state = (input: CaseInput): CaseInput => ({ ...input, isState: true });
+
+const rows = (n: number) => dim("rows", n);
+const width = (n: number) => dim("width", n);
+
+/** Sizes that are no multiple of any tile, one, and exact multiples. */
+const shapes: readonly (readonly [number, number])[] = [
+  [1, 1],
+  [1, 16],
+  [7, 13],
+  [16, 32],
+  [33, 129],
+  [130, 20],
+];
+
+const perShape = (make: (r: number, w: number) => readonly OpCase[]): OpCase[] =>
+  shapes.flatMap(([r, w]) => make(r, w));
+
+const activations: readonly (readonly [string, readonly string[]])[] = [
+  ["silu(gate) * up", ["gate", "up"]],
+  ["gelu(x)", ["x"]],
+  ["gelu_tanh(gate) * up", ["gate", "up"]],
+  ["max(x, 0)^2", ["x"]],
+  ["min(gate, 7) * sigmoid(1.702 * min(gate, 7)) * (clamp(up, -7, 7) + 1)", ["gate", "up"]],
+  ["softplus(x) * tanh(x) + erf(x)", ["x"]],
+  ["if(x > 0.1, x, exp(x) - 1) / (1 + x^2)", ["x"]],
+  ["let t = abs(gate) + 0.5; sqrt(t) * log(t) * up", ["gate", "up"]],
+];
+
+function activationCases(): OpCase[] {
+  return activations.flatMap(([text, names]) =>
+    [
+      [3, 5],
+      [16, 32],
+      [5, 131],
+    ].map(([r, w]) => ({
+      op: "activation",
+      title: `${text} ${r}x${w}`,
+      inputs: names.map((name) => real(name, 3, rows(r), width(w))),
+      attributes: { formula: formulaFrom(text, Object.fromEntries(names.map((name) => [name, [ELEMENT]]))) },
+    })),
+  );
+}
+
+function ropeCases(): OpCase[] {
+  const cases = [
+    { tokens: 5, heads: 3, headDim: 10, layout: "half" },
+    { tokens: 9, heads: 2, headDim: 32, layout: "half" },
+    { tokens: 4, heads: 3, headDim: 6, layout: "interleaved" },
+    { tokens: 1, heads: 1, headDim: 16, layout: "interleaved" },
+  ];
+  return cases.map(({ tokens, heads, headDim, layout }) => {
+    const half = dim("half", headDim / 2);
+    return {
+      op: "rope",
+      title: `${layout} ${tokens} tokens, ${heads} heads of ${headDim}`,
+      inputs: [
+        real("x", 2, rows(tokens), dim("projected", heads * headDim)),
+        { ...real("cos", 1, rows(tokens), half), isConstant: true },
+        { ...real("sin", 1, rows(tokens), half), isConstant: true },
+      ],
+      attributes: { heads, headDim, layout },
+    };
+  });
+}
+
+function linearCases(): OpCase[] {
+  const sizes: readonly (readonly [m: number, n: number, k: number])[] = [
+    [1, 1, 1],
+    [3, 17, 5],
+    [64, 64, 64],
+    [65, 33, 300],
+    [130, 96, 20],
+    [2, 48, 513],
+  ];
+  return sizes.flatMap(([m, n, k]) => {
+    const [tokens, outDim, inDim] = [rows(m), dim("out", n), dim("in", k)];
+    const [x, w, dY] = [real("x", 1, tokens, inDim), real("weight", 1, outDim, inDim), real("d_y", 1, tokens, outDim)];
+    const title = `${m}x${n}x${k}`;
+    const plain = { accumulates: false };
+    return [
+      { op: "linear", title, inputs: [x, w], attributes: plain },
+      {
+        op: "linear",
+        title: `${title} with addend`,
+        inputs: [x, w, real("addend", 1, tokens, outDim)],
+        attributes: plain,
+      },
+      { op: "linear_dgrad", title, inputs: [dY, w], attributes: plain },
+      {
+        op: "linear_dgrad",
+        title: `${title} with addend`,
+        inputs: [dY, w, real("addend", 1, tokens, inDim)],
+        attributes: plain,
+      },
+      { op: "linear_wgrad", title, inputs: [dY, x], attributes: plain },
+      ...[0, 1].map((first) => ({
+        op: "linear_wgrad_accumulate",
+        title: `${title} first ${first}`,
+        inputs: [dY, x, state(real("state", 1, outDim, inDim)), scalar("first", first)],
+        attributes: { accumulates: true },
+      })),
+    ];
+  });
+}
+
+const masks = [
+  "k <= q",
+  "k <= q && same_document",
+  "k <= q && q - k < 5 || k == 0 && q > 3",
+  "q - k < 3 && k - q < 3",
+  "k < q",
+];
+const scores = ["s", "30 * tanh(s / 30)", "s - 0.25 * (head + 1) * (q - k)"];
+
+function attentionCases(): OpCase[] {
+  const sizes = [
+    { sequences: 1, sequence: 1, heads: 1, kvHeads: 1, headDim: 4 },
+    { sequences: 2, sequence: 7, heads: 2, kvHeads: 1, headDim: 6 },
+    { sequences: 1, sequence: 40, heads: 4, kvHeads: 2, headDim: 16 },
+    { sequences: 2, sequence: 70, heads: 3, kvHeads: 3, headDim: 20 },
+    { sequences: 1, sequence: 150, heads: 2, kvHeads: 1, headDim: 32 },
+  ];
+  return sizes.flatMap((size, i) => masks.map((mask, j) => attentionCase(size, scores[(i + j) % scores.length], mask)));
+}
+
+interface AttentionSize {
+  readonly sequences: number;
+  readonly sequence: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+}
+
+function attentionCase(
+  { sequences, sequence, heads, kvHeads, headDim }: AttentionSize,
+  score: string,
+  mask: string,
+): OpCase {
+  const tokens = rows(sequences * sequence);
+  const [queries, keys] = [dim("queries", heads * headDim), dim("keys", kvHeads * headDim)];
+  return {
+    op: "attention",
+    title: `${sequences}x${sequence}, ${heads}/${kvHeads} heads of ${headDim}, ${score}, ${mask}`,
+    inputs: [
+      real("q", 2, tokens, queries),
+      real("k", 2, tokens, keys),
+      real("v", 1, tokens, keys),
+      { name: "documents", type: tensor("i32", tokens), make: (i) => Math.floor(i / 5) },
+    ],
+    attributes: {
+      heads,
+      kvHeads,
+      headDim,
+      sequence,
+      scale: 1 / Math.sqrt(headDim),
+      formulas: { score: scoreFormula(score), mask: maskFormula(mask) },
+    },
+  };
+}
+
+function crossEntropyCases(): OpCase[] {
+  const sizes: readonly (readonly [number, number, number])[] = [
+    [1, 4, 3],
+    [9, 12, 37],
+    [130, 16, 64],
+    [40, 33, 515],
+  ];
+  return sizes.flatMap(([r, w, vocab]) => {
+    const hidden = real("hidden", 1, rows(r), width(w));
+    const weight = real("weight", 1, dim("vocab", vocab), width(w));
+    const targets: CaseInput = {
+      name: "targets",
+      type: tensor("i32", rows(r)),
+      make: (i, random) => (i % 4 === 3 ? -1 : Math.floor(((random() + 1) / 2) * vocab)),
+    };
+    const title = `${r} rows, width ${w}, vocab ${vocab}`;
+    const training = [hidden, weight, targets, scalar("scale", 0.125)];
+    return [
+      { op: "linear_cross_entropy", title, inputs: [hidden, weight, targets], attributes: null },
+      {
+        op: "linear_cross_entropy",
+        title: `${title}, all masked`,
+        inputs: [hidden, weight, { ...targets, make: () => -1 }],
+        attributes: null,
+      },
+      { op: "linear_cross_entropy_training", title, inputs: training, attributes: null },
+      ...[0, 1].map((first) => ({
+        op: "linear_cross_entropy_accumulate",
+        title: `${title} first ${first}`,
+        inputs: [...training, state(real("state", 1, dim("vocab", vocab), width(w))), scalar("first", first)],
+        attributes: null,
+      })),
+    ];
+  });
+}
+
+function gatherCases(): OpCase[] {
+  return perShape((r, w) => {
+    const entries = dim("entries", 11);
+    const table = real("table", 1, entries, width(w));
+    const at = index("index", 11, rows(r));
+    const values = real("rows", 1, rows(r), width(w));
+    const slots = dim("slots", 3 * r + 1);
+    const title = `${r}x${w}`;
+    return [
+      { op: "gather", title, inputs: [table, at], attributes: null },
+      { op: "scatter_add", title, inputs: [values, at], attributes: { entries } },
+      ...[0, 1].map((first) => ({
+        op: "scatter_add_accumulate",
+        title: `${title} first ${first}`,
+        inputs: [values, at, state(table), scalar("first", first)],
+        attributes: { entries },
+      })),
+      {
+        op: "scatter_store",
+        title,
+        inputs: [
+          values,
+          {
+            name: "index",
+            type: tensor("i32", rows(r)),
+            make: (i: number) => (i % 3 === 2 ? -1 : (5 * i) % (3 * r + 1)),
+          },
+          state(real("state", 1, slots, width(w))),
+        ],
+        attributes: null,
+      },
+    ];
+  });
+}
+
+function pagedCases(): OpCase[] {
+  const [heads, kvHeads, headDim, page] = [4, 2, 12, 4];
+  const [queries, keys, slots] = [dim("queries", heads * headDim), dim("keys", kvHeads * headDim), dim("slots", 96)];
+  // Three sequences: 1 new token at position 0, 5 new ones after 9, 1 new one after 40; pages out of order.
+  const positions = [0, 9, 10, 11, 12, 13, 40];
+  const tiles = [0, 0, 1, 1, 1, 1, 3, 14, 1, 4, 2, 14, 2, 6, 1, 41, 0, 0, 0, 0];
+  const given = (name: string, values: readonly number[], ...dims: Dim[]): CaseInput => ({
+    name,
+    type: tensor("i32", ...dims),
+    make: (i) => values[i],
+  });
+  const table = [
+    ...[3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    ...[7, 2, 20, 5, 0, 0, 0, 0, 0, 0, 0],
+    ...[1, 4, 6, 8, 9, 10, 11, 12, 13, 14, 23],
+  ];
+  return ["k <= q", "k <= q && q - k < 6"].map((mask, i) => ({
+    op: "attention_paged",
+    title: mask,
+    inputs: [
+      real("q", 2, rows(7), queries),
+      real("k_cache", 2, slots, keys),
+      real("v_cache", 1, slots, keys),
+      given("positions", positions, rows(7)),
+      given("page_table", table, dim("sequences", 3), dim("table", 11)),
+      given("row_tiles", tiles, dim("tiles", 5), dim("tile_fields", 4)),
+    ],
+    attributes: {
+      heads,
+      kvHeads,
+      headDim,
+      page,
+      scale: 1 / Math.sqrt(headDim),
+      formulas: { score: scoreFormula(scores[i]), mask: maskFormula(mask) },
+    },
+  }));
+}
+
+function adamwCase(r: number, w: number, finite: number): OpCase {
+  return {
+    op: "adamw",
+    title: `${r}x${w} finite ${finite}`,
+    inputs: [
+      state(real("w", 1, rows(r), width(w))),
+      real("gradient", 1, rows(r), width(w)),
+      state(real("m", 0.1, rows(r), width(w))),
+      state(positive("v", rows(r), width(w))),
+      scalar("learning_rate", 1e-3),
+      scalar("scale", 0.5),
+      scalar("correction1", 0.271),
+      scalar("correction2", 0.1426),
+      scalar("finite", finite),
+    ],
+    attributes: { beta1: 0.9, beta2: 0.95, eps: 1e-8, decay: 0.1 },
+  };
+}
+
+function updateScalarsCases(): OpCase[] {
+  return [
+    [2.5, 1],
+    [0.1, 1],
+    [3, 0],
+    [Number.NaN, 1],
+    [Number.POSITIVE_INFINITY, 1],
+  ].map(([norm, clip]) => ({
+    op: "update_scalars",
+    title: `norm ${norm} clip ${clip}`,
+    inputs: [
+      scalar("norm", norm),
+      scalar("clip", clip),
+      state(scalar("correction1", 0.19)),
+      state(scalar("correction2", 0.05)),
+      state(scalar("skipped", 2)),
+    ],
+    attributes: { beta1: 0.9, beta2: 0.95 },
+  }));
+}
+
+/** All cases; an op without one fails the conformance test. */
+export const opCases: readonly OpCase[] = [
+  ...perShape((r, w) => [
+    {
+      op: "add",
+      title: `${r}x${w}`,
+      inputs: [real("a", 1, rows(r), width(w)), real("b", 1, rows(r), width(w))],
+      attributes: null,
+    },
+    {
+      op: "rms_norm",
+      title: `${r}x${w}`,
+      inputs: [real("x", 2, rows(r), width(w)), positive("gain", width(w))],
+      attributes: { eps: 1e-5 },
+    },
+    ...[0, 1].map((first) => ({
+      op: "accumulate",
+      title: `${r}x${w} first ${first}`,
+      inputs: [state(real("state", 1, rows(r), width(w))), real("value", 1, rows(r), width(w)), scalar("first", first)],
+      attributes: null,
+    })),
+    { op: "sum_all", title: `${r}x${w}`, inputs: [real("x", 1, rows(r), width(w))], attributes: null },
+    {
+      op: "global_norm",
+      title: `${r}x${w}, a vector and a scalar`,
+      inputs: [real("x", 1, rows(r), width(w)), real("y", 1, width(w)), scalar("z", 0.5)],
+      attributes: null,
+    },
+    adamwCase(r, w, 1),
+  ]),
+  adamwCase(7, 13, 0),
+  ...updateScalarsCases(),
+  ...activationCases(),
+  ...ropeCases(),
+  ...linearCases(),
+  ...attentionCases(),
+  ...pagedCases(),
+  ...crossEntropyCases(),
+  ...gatherCases(),
+];
+
+/** Ops that only other ops' gradients make: their cases are derived from those. */
+export const derivedOps: readonly string[] = ["formula", "attention_backward"];
+
+export const opsWithoutCase = (): string[] =>
+  [...ops.keys()].filter((name) => !derivedOps.includes(name) && !opCases.some((c) => c.op === name));
