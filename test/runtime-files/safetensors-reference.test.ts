@@ -73,7 +73,7 @@ const files: fc.Arbitrary<Uint8Array> = fc
   .map(({ tensors, isReversed, edits, surplus }) => {
     let at = 0;
     const entries = tensors.map(({ name, dtype, shape, twist }) => {
-      const bytes = Math.floor((shape.reduce((count, size) => count * size, 1) * dtypeBits[dtype]) / 8);
+      const bytes = Math.floor((shape.reduce<number>((count, size) => count * size, 1) * dtypeBits[dtype]) / 8);
       const entry = `${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape}],"data_offsets":[${at},${at + bytes + twist}]}`;
       at += bytes;
       return entry;
