@@ -9,10 +9,13 @@ import { scanYaml } from "./scan-yaml.ts";
 import type { Place, SourceText, Span } from "./text.ts";
 import type { YamlEntry, YamlFault, YamlMap, YamlNode, YamlScalar } from "./yaml-node.ts";
 
-/** The document of a text, or undefined after a fault that leaves nothing to go on with. */
-export function readYaml(source: SourceText, diagnostics: Diagnostics): YamlNode | undefined {
-  const nowhere = { source, span: { start: 0, end: 0 } };
-  if (!scanYaml(source, diagnostics)) return undefined;
+/**
+ * The document of a text, or undefined after a fault that leaves nothing to go on with.
+ *
+ * `shown` is what messages show: another text of the same length, such as the whole `--set key=value` of a value.
+ */
+export function readYaml(source: SourceText, diagnostics: Diagnostics, shown = source): YamlNode | undefined {
+  if (!scanYaml(source.text, shown, diagnostics)) return undefined;
   const document = YAML.parseDocument(source.text, {
     version: "1.2",
     schema: "core",
@@ -27,14 +30,14 @@ export function readYaml(source: SourceText, diagnostics: Diagnostics): YamlNode
   const [fault] = [...document.errors, ...document.warnings];
   if (fault !== undefined) {
     const [start, end] = fault.pos;
-    diagnostics.add(say.syntax(fault.code, fault.message, { source, span: { start, end } }));
+    diagnostics.add(say.syntax(fault.code, fault.message, { source: shown, span: { start, end } }));
     return undefined;
   }
   if (document.contents === null || isNothing(document.contents)) {
-    diagnostics.add(say.noDocument(nowhere));
+    diagnostics.add(say.noDocument({ source: shown, span: { start: 0, end: 0 } }));
     return undefined;
   }
-  return new NodeReader(source, diagnostics).read(document.contents);
+  return new NodeReader(shown, diagnostics).read(document.contents);
 }
 
 function isNothing(node: unknown): boolean {
@@ -96,7 +99,7 @@ class NodeReader {
   /** A key without a value is null at the key. */
   #value(node: unknown, key: YamlScalar): YamlNode {
     if (node !== null && node !== undefined && !isNothing(node)) return this.read(node);
-    return { kind: "scalar", value: null, text: key.text, isQuoted: false, place: key.place };
+    return { kind: "scalar", value: null, text: key.text, place: key.place };
   }
 
   #list(list: YAML.YAMLSeq): YamlNode {
@@ -145,7 +148,7 @@ class NodeReader {
     const style = styles.get(node.type ?? "") ?? "plain";
     const content = contentOf(node, style, place.span);
     const text = scalarText(value, { source: this.#source, content, style });
-    return { kind: "scalar", value, text, isQuoted: style !== "plain", place };
+    return { kind: "scalar", value, text, place };
   }
 
   #place(node: unknown): Place {

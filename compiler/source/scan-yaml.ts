@@ -9,19 +9,19 @@ import type { Place, SourceText } from "./text.ts";
 export const maxYamlDepth = 64;
 export const maxYamlEntries = 4096;
 
-/** Whether the text may be composed; every reason against it has been added. */
-export function scanYaml(source: SourceText, diagnostics: Diagnostics): boolean {
-  const scan = new Scan(source);
-  for (const word of wordsOf(source)) if (!scan.read(word)) break;
+/** Whether the text may be composed; every reason against it has been added, at its place in `shown`. */
+export function scanYaml(text: string, shown: SourceText, diagnostics: Diagnostics): boolean {
+  const scan = new Scan(shown);
+  for (const word of wordsOf(text)) if (!scan.read(word)) break;
   for (const diagnostic of scan.found) diagnostics.add(diagnostic);
   return scan.found.length === 0;
 }
 
 /** The lexer's words with their places; the marks that it adds have no characters in the file and are dropped. */
-function* wordsOf(source: SourceText): Generator<Word> {
+function* wordsOf(source: string): Generator<Word> {
   let start = 0;
   let isText = false;
-  for (const text of new Lexer().lex(source.text)) {
+  for (const text of new Lexer().lex(source)) {
     const type = CST.tokenType(text);
     const isMark = text === CST.DOCUMENT || text === CST.FLOW_END || text === CST.SCALAR;
     if (!isMark) {

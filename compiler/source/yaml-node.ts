@@ -28,8 +28,6 @@ export interface YamlScalar {
   readonly value: string | number | boolean | null;
   /** What an expression parser reads, with the way back to the file; a number as it is written. */
   readonly text: ExpressionText;
-  /** Written with quotes or as a block, so that it can be nothing but text. */
-  readonly isQuoted: boolean;
   readonly place: Place;
 }
 

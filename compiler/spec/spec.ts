@@ -102,6 +102,7 @@ export interface PrecisionRule {
 
 /** `undefined` keeps what an earlier rule set (`_`). */
 export interface Signature {
+  /** One entry stands for every operand, two for the two of a product. */
   readonly operands: readonly (Format | undefined)[];
   readonly accumulator: Format | undefined;
   readonly result: Format | undefined;

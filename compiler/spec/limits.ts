@@ -1,0 +1,103 @@
+// Products of sizes that would not be exact any more: refused with the product, at the factor that caused it.
+
+import type { Diagnostics } from "../source/diagnostic.ts";
+import * as say from "../source/messages/model.ts";
+import type { Place } from "../source/text.ts";
+import type { Section } from "./section.ts";
+import type { ModelSpec, ServeSpec, TrainSpec } from "./spec.ts";
+
+interface Factor {
+  readonly name: string;
+  readonly value: number;
+  readonly place: Place;
+}
+
+const mostElements = 2n ** 53n;
+
+/** Refuses a spec whose tensors, counts or clocks go beyond 2^53. */
+export function checkLimits(
+  root: Section,
+  spec: { model: ModelSpec; train: TrainSpec | undefined; serve: ServeSpec },
+): void {
+  const check = new LimitCheck(root);
+  check.parameters(spec.model);
+  if (spec.train !== undefined) check.training(spec.model, spec.train);
+  check.serving(spec.model, spec.serve);
+}
+
+class LimitCheck {
+  readonly #root: Section;
+  readonly #model: Section;
+  readonly #diagnostics: Diagnostics;
+
+  constructor(root: Section) {
+    this.#root = root;
+    this.#model = root.section("model");
+    this.#diagnostics = root.reading.diagnostics;
+  }
+
+  parameters({ vocab, width, layers, tieEmbeddings }: ModelSpec): void {
+    const embedding = [this.#factor("vocab", vocab), this.#factor("width", width)];
+    if (!this.#product("the embedding", embedding)) return;
+    let total = BigInt(vocab) * BigInt(width) * (tieEmbeddings ? 1n : 2n);
+    for (const { attention, ffn } of new Set(layers)) {
+      const channels = this.#block("attention", "heads * head_dim", attention.heads * attention.headDim);
+      const intermediate = this.#block("ffn", "intermediate", ffn.intermediate);
+      if (!this.#product("a weight of attention", [channels, this.#factor("width", width)])) return;
+      if (!this.#product("a weight of ffn", [intermediate, this.#factor("width", width)])) return;
+    }
+    for (const { attention, ffn } of layers) {
+      const { heads, kvHeads, headDim } = attention;
+      const channels = BigInt(headDim) * BigInt(2 * heads + 2 * kvHeads);
+      total += BigInt(width) * (channels + BigInt(ffn.intermediate) * BigInt(ffn.inputs.length + 1) + 2n);
+    }
+    if (total <= mostElements) return;
+    const place = this.#model.placeOf("layers");
+    this.#diagnostics.add(say.tooManyElements("the model", `parameters = ${total}`, place));
+  }
+
+  training({ vocab, width, layers }: ModelSpec, { sequence, batch, steps }: TrainSpec): void {
+    const train = this.#root.section("train");
+    const micro = { name: "micro", value: batch.micro, place: train.section("batch").placeOf("micro") };
+    const length = { name: "sequence", value: sequence, place: train.placeOf("sequence") };
+    const widest = Math.max(vocab, width, ...layers.map(({ ffn }) => ffn.intermediate));
+    const channels = {
+      name: "the widest of vocab, width and intermediate",
+      value: widest,
+      place: this.#model.placeOf("width"),
+    };
+    if (!this.#product("an activation", [micro, length, channels])) return;
+    const most = Math.max(...batch.sequences.pieces.flatMap(({ from, to }) => [from, to]));
+    const sequences = { name: "sequences", value: most, place: train.section("batch").placeOf("sequences") };
+    const count = { name: "steps", value: steps, place: train.placeOf(train.isGiven("steps") ? "steps" : "tokens") };
+    this.#product("the count of tokens", [count, sequences, length]);
+  }
+
+  serving({ layers }: ModelSpec, { pages, page }: ServeSpec): void {
+    const serve = this.#root.section("serve");
+    const channels = layers.reduce((sum, { attention }) => sum + 2 * attention.kvHeads * attention.headDim, 0);
+    this.#product("the cache", [
+      { name: "pages", value: pages, place: serve.placeOf("pages") },
+      { name: "page", value: page, place: serve.placeOf("page") },
+      { name: "layers * 2 * kv_heads * head_dim", value: channels, place: this.#model.placeOf("layers") },
+    ]);
+  }
+
+  #factor(name: string, value: number): Factor {
+    return { name, value, place: this.#model.placeOf(name) };
+  }
+
+  #block(block: string, name: string, value: number): Factor {
+    return { name, value, place: this.#model.placeOf(block) };
+  }
+
+  #product(what: string, factors: readonly Factor[]): boolean {
+    const product = factors.reduce((value, factor) => value * BigInt(factor.value), 1n);
+    if (product <= mostElements) return true;
+    const largest = factors.reduce((a, b) => (b.value > a.value ? b : a));
+    const names = factors.map(({ name }) => name).join(" * ");
+    const values = factors.map(({ value }) => value).join(" * ");
+    this.#diagnostics.add(say.tooManyElements(what, `${names} = ${values} = ${product}`, largest.place));
+    return false;
+  }
+}

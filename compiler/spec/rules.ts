@@ -1,0 +1,212 @@
+// The rules of a spec, resolved: precision, tiles, recompute, initial weights, weight decay. What they match is known
+// only when the operations are.
+
+import { parseDistribution, parsePrecision, parseTile } from "../formula/parse.ts";
+import { printSelector } from "../formula/print-syntax.ts";
+import type { FormatSyntax, PrecisionSyntax } from "../formula/syntax.ts";
+import type { Diagnostics } from "../source/diagnostic.ts";
+import * as sayKey from "../source/messages/key.ts";
+import * as say from "../source/messages/rule.ts";
+import type { ExpressionText, Place } from "../source/text.ts";
+import type { YamlNode, YamlScalar } from "../source/yaml-node.ts";
+import type { Section } from "./section.ts";
+import { everyOperation, readSelector, type Selector } from "./selector.ts";
+import type { Distribution, Format, PrecisionRule, RecomputeRule, Signature, TileRule } from "./spec.ts";
+
+const formats: readonly Format[] = ["f32"];
+
+/** Recipes by name; each is a list of rules, of which `f32` needs one. */
+const recipes: ReadonlyMap<string, Signature> = new Map([
+  ["f32", { operands: ["f32"], accumulator: "f32", result: "f32" }],
+]);
+
+/** Larger tiles than any cache; it keeps products of extents exact. */
+const mostExtent = 4096;
+
+/** One entry of a map of rules. */
+interface Entry {
+  readonly selector: Selector;
+  readonly value: YamlScalar;
+  readonly key: string;
+}
+
+/** The entries of a map from selectors, in order; the same selector must not stand twice. */
+function readEntries(
+  section: Section,
+  node: YamlNode | undefined,
+  path: string,
+  directions: "with" | "without",
+): Entry[] {
+  const { diagnostics, faulty } = section.reading;
+  if (node?.kind !== "map") return [];
+  const seen = new Map<string, Place>();
+  const entries: Entry[] = [];
+  for (const [name, { key, value }] of node.entries) {
+    const selector = readSelector(key.text, `${directions} directions`, diagnostics);
+    if (selector === undefined || value.kind !== "scalar" || faulty.has(value)) continue;
+    const printed = `${printSelector(selector.syntax)} ${selector.directions?.join()}`;
+    const earlier = seen.get(printed);
+    if (earlier !== undefined) diagnostics.add(say.selectorTwice(name, key.place, earlier));
+    seen.set(printed, key.place);
+    entries.push({ selector, value, key: `${path}.${name}` });
+  }
+  return entries;
+}
+
+export function readPrecision(root: Section): PrecisionRule[] {
+  const { diagnostics, faulty } = root.reading;
+  const node = root.node("precision");
+  const items = node?.kind === "list" ? node.items : undefined;
+  // Without the key: the recipe that is its default.
+  if (items === undefined) return [recipeRule("f32", root.place, "precision[0]")].flatMap((rule) => rule ?? []);
+  return items.flatMap((item, i): PrecisionRule[] => {
+    const key = `precision[${i}]`;
+    if (item.kind === "scalar" && typeof item.value === "string" && !faulty.has(item)) {
+      const rule = recipeRule(item.value, item.place, key);
+      if (rule === undefined) diagnostics.add(say.unknownRecipe(item.value, [...recipes.keys()], item.place));
+      return rule === undefined ? [] : [rule];
+    }
+    return readEntries(root, item, key, "with").flatMap(({ selector, value }) => {
+      const syntax = parsePrecision(value.text, diagnostics);
+      const signature = syntax && signatureOf(syntax, value.text, diagnostics);
+      return signature === undefined ? [] : [{ selector, signature, key }];
+    });
+  });
+}
+
+function recipeRule(name: string, place: Place, key: string): PrecisionRule | undefined {
+  const signature = recipes.get(name);
+  return signature && { selector: everyOperation(place), signature, key };
+}
+
+function signatureOf(syntax: PrecisionSyntax, text: ExpressionText, diagnostics: Diagnostics): Signature | undefined {
+  const { operands, stages } = syntax;
+  const isOneFormat = operands.length === 1 && stages.length === 0;
+  if (!isOneFormat && stages.length !== 2) {
+    diagnostics.add(say.wrongStages(stages.length, text.place(syntax.span)));
+    return undefined;
+  }
+  const unknown = [...operands, ...stages].find(({ name }) => name !== "_" && formatOf(name) === undefined);
+  if (unknown !== undefined) {
+    diagnostics.add(say.unknownFormat(unknown.name, formats, text.place(unknown.span)));
+    return undefined;
+  }
+  const read = ({ name }: FormatSyntax) => formatOf(name);
+  const [accumulator, result] = isOneFormat ? [operands[0], operands[0]] : stages;
+  return { operands: operands.map(read), accumulator: read(accumulator), result: read(result) };
+}
+
+function formatOf(name: string): Format | undefined {
+  return formats.find((format) => format === name);
+}
+
+export function readTiles(root: Section): TileRule[] {
+  const tiles = root.section("tiles");
+  const { diagnostics } = root.reading;
+  return readEntries(tiles, tiles.node("wasm"), "tiles.wasm", "with").flatMap(
+    ({ selector, value, key }): TileRule[] => {
+      const syntax = parseTile(value.text, diagnostics);
+      if (syntax === undefined) return [];
+      const [option] = syntax.options;
+      const large = syntax.extents.find((extent) => extent > mostExtent);
+      const [rows, columns, depth] = syntax.extents;
+      if (syntax.extents.length !== 3) diagnostics.add(say.tileExtents(syntax.extents.length, value.place));
+      else if (option !== undefined) diagnostics.add(say.tileOption(option.name, value.text.place(option.span)));
+      else if (large !== undefined) diagnostics.add(say.tileTooLarge(large, mostExtent, value.place));
+      else return [{ target: "wasm", selector, tile: { rows, columns, depth }, key }];
+      return [];
+    },
+  );
+}
+
+export function readRecompute(root: Section): RecomputeRule[] {
+  const node = root.node("recompute");
+  if (node?.kind !== "list") return [];
+  return node.items.flatMap((item, i) => {
+    if (item.kind !== "scalar" || root.reading.faulty.has(item)) return [];
+    const selector = readSelector(item.text, "without directions", root.reading.diagnostics);
+    return selector === undefined ? [] : [{ selector, key: `recompute[${i}]` }];
+  });
+}
+
+interface InitRule {
+  readonly selector: Selector;
+  readonly distribution: Distribution;
+  readonly key: string;
+}
+
+/**
+ * The distributions of initial weights: a default for all, ones for norms, then what the file says.
+ *
+ * A first rule for all takes the place of the default, so norms begin at one unless a rule names them.
+ */
+export function readInit(train: Section): InitRule[] {
+  const node = train.isGiven("init") ? train.node("init") : undefined;
+  const path = train.pathOf("init");
+  const entries = readEntries(train, node, path, "without");
+  const rules = entries.flatMap(({ selector, value, key }) => initRule(train, selector, value.text, key));
+  const text = node?.kind === "map" ? undefined : train.text("init");
+  const first = entries.length > 0 && isNamed(entries[0].selector, "all") ? rules.splice(0, 1) : [];
+  const all =
+    first.length > 0 ? first : initRule(train, everyOperation(train.place), text ?? standardInit(train), path);
+  if (rules.some(({ selector }) => isNamed(selector, "norm"))) return [...all, ...rules];
+  return [...all, { selector: named("norm", train.place), distribution: { kind: "ones" }, key: path }, ...rules];
+}
+
+function standardInit(train: Section): ExpressionText {
+  return { text: "normal(0.02)", place: () => train.place };
+}
+
+function isNamed({ syntax }: Selector, name: string): boolean {
+  return printSelector(syntax) === name;
+}
+
+function named(name: string, place: Place): Selector {
+  const { syntax, ...rest } = everyOperation(place);
+  const alternatives = syntax.alternatives.map((path) => ({
+    ...path,
+    steps: path.steps.map((step) => ({ ...step, names: [name] })),
+  }));
+  return { ...rest, syntax: { ...syntax, alternatives } };
+}
+
+function initRule(train: Section, selector: Selector, text: ExpressionText, key: string): InitRule[] {
+  const { diagnostics } = train.reading;
+  const syntax = parseDistribution(text, diagnostics);
+  if (syntax === undefined) return [];
+  const values = syntax.arguments.map((argument) => train.evaluate(argument, text, key));
+  const [first, second] = values;
+  const place = text.place(syntax.span);
+  if (values.includes(undefined)) return [];
+  switch (syntax.kind) {
+    case "normal":
+      if (first !== undefined && first >= 0)
+        return [{ selector, distribution: { kind: "normal", standardDeviation: first }, key }];
+      diagnostics.add(sayKey.outOfRange("a standard deviation", String(first), { least: 0 }, place));
+      return [];
+    case "uniform":
+      if (first !== undefined && second !== undefined && first <= second) {
+        return [{ selector, distribution: { kind: "uniform", low: first, high: second }, key }];
+      }
+      diagnostics.add(sayKey.outOfRange("the upper bound", String(second), { least: first ?? 0 }, place));
+      return [];
+    default:
+      return [{ selector, distribution: { kind: syntax.kind }, key }];
+  }
+}
+
+/** Weight decay by selector; one number is a rule for all. */
+export function readWeightDecay(optimizer: Section): { selector: Selector; value: number; key: string }[] {
+  const node = optimizer.node("weight_decay");
+  const path = optimizer.pathOf("weight_decay");
+  if (node?.kind !== "map") {
+    const value = optimizer.number("weight_decay");
+    return value === undefined
+      ? []
+      : [{ selector: everyOperation(optimizer.placeOf("weight_decay")), value, key: path }];
+  }
+  return readEntries(optimizer, node, path, "without").flatMap(({ selector, value: { text }, key }) => {
+    const value = optimizer.numberOf(text, { kind: "real", least: 0 }, key);
+    return value === undefined ? [] : [{ selector, value, key }];
+  });
+}

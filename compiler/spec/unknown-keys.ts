@@ -1,0 +1,48 @@
+// What was meant by a key that does not exist: names of Hugging Face and Megatron, slips of the finger, keys of other
+// sections.
+
+import { unknownKeyHelp } from "../source/messages/key.ts";
+import { nearest } from "../source/suggestions.ts";
+import { specSchema } from "./schema.ts";
+import { branches, type SectionShape } from "./shape.ts";
+
+interface KnownKey {
+  readonly section: string;
+  readonly name: string;
+  readonly path: string;
+  readonly aliases: readonly string[];
+}
+
+/** The way out of `key`, an unknown key of the section at `path`. */
+export function helpForUnknownKey(key: string, path: string, section: SectionShape): string | undefined {
+  const written = key.toLowerCase().replaceAll("-", "_");
+  const known = knownKeys("", specSchema);
+  const here = known.filter((candidate) => candidate.section === path.replace(/\[\d+\]/g, ""));
+  const own = here.find(({ aliases }) => aliases.includes(written));
+  if (own !== undefined) return unknownKeyHelp.alias(own.name);
+  const slips = nearest(written, section.keys.keys(), 2);
+  if (slips.length > 0) return unknownKeyHelp.sameSection(slips);
+  const others = known.filter(({ name, aliases }) => name === written || aliases.includes(written));
+  if (others.length > 0) return unknownKeyHelp.elsewhere(others.map((other) => other.path));
+  const ownByAlias = nearestByAlias(written, here);
+  if (ownByAlias.length > 0) return unknownKeyHelp.sameSection(ownByAlias.map(({ name }) => name));
+  const far = nearestByAlias(written, known);
+  return far.length === 0 ? undefined : unknownKeyHelp.elsewhere(far.map((other) => other.path));
+}
+
+function nearestByAlias(written: string, known: readonly KnownKey[]): KnownKey[] {
+  const names = known.flatMap(({ name, aliases }) => [name, ...aliases]);
+  const [closest] = nearest(written, names, 1);
+  return closest === undefined
+    ? []
+    : known.filter(({ name, aliases }) => name === closest || aliases.includes(closest));
+}
+
+/** Every key below a section; lists of blocks are those blocks. */
+function knownKeys(path: string, section: SectionShape): KnownKey[] {
+  return [...section.keys].flatMap(([name, { shape, aliases }]) => {
+    const own = path === "" ? name : `${path}.${name}`;
+    const below = branches(shape).flatMap((branch) => (branch.kind === "section" ? knownKeys(own, branch) : []));
+    return [{ section: path, name, path: own, aliases }, ...below];
+  });
+}
