@@ -1,0 +1,120 @@
+// What mspec reads of a tokenizer.json: its shape and its ids, checked before any library sees them.
+
+import {
+  badMerge,
+  badTokenId,
+  idsNotContiguous,
+  missingField,
+  notJson,
+  unsupportedModel,
+} from "../messages/tokenizer.ts";
+
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  readonly special: boolean;
+}
+
+/** A part of the file that only its `type` and a few flags are read of; the library reads the rest. */
+export type Component = Readonly<Record<string, unknown>> | null;
+
+export interface TokenizerFile {
+  readonly normalizer: Component;
+  readonly pre_tokenizer: Component;
+  readonly post_processor: Component;
+  readonly decoder: Component;
+  readonly added_tokens: readonly AddedToken[];
+  readonly model: TokenizerModel;
+}
+
+export interface TokenizerModel {
+  readonly type: "BPE";
+  readonly vocab: Readonly<Record<string, number>>;
+  /** Pairs, or in older files text with a space between the parts. */
+  readonly merges: readonly (readonly [string, string] | string)[];
+  readonly [option: string]: unknown;
+}
+
+/** Reads a file and checks it. Errors: a fault `tokenizer/…` at `name`. */
+export function parseTokenizerFile(text: string, name: string): TokenizerFile {
+  const file = parseJson(text, name);
+  const model = file.model;
+  if (!isRecord(model)) throw missingField(name, "model", "an object");
+  if (model.type !== "BPE") throw unsupportedModel(name, String(model.type));
+  if (!isRecord(model.vocab)) throw missingField(name, "model.vocab", "an object of ids by token");
+  if (!Array.isArray(model.merges)) throw missingField(name, "model.merges", "a list");
+  const added = addedTokens(file.added_tokens, name);
+  checkMerges(model.merges, model.vocab, name);
+  return {
+    normalizer: component(file.normalizer),
+    pre_tokenizer: component(file.pre_tokenizer),
+    post_processor: component(file.post_processor),
+    decoder: component(file.decoder),
+    added_tokens: added,
+    model: model as unknown as TokenizerModel,
+  };
+}
+
+/** The tokens by id. Errors: an id that is no id, and ids that are doubled or missing. */
+export function tokensById(file: TokenizerFile, name: string): string[] {
+  const tokens: string[] = [];
+  const place = (token: string, id: number): void => {
+    if (!Number.isSafeInteger(id) || id < 0) throw badTokenId(name, token, id);
+    if (tokens[id] !== undefined && tokens[id] !== token) {
+      throw idsNotContiguous(
+        name,
+        ids.size,
+        `${id} is both ${JSON.stringify(tokens[id])} and ${JSON.stringify(token)}`,
+      );
+    }
+    tokens[id] = token;
+  };
+  const ids = new Map(Object.entries(file.model.vocab));
+  for (const { content, id } of file.added_tokens) ids.set(content, id);
+  // Checked before anything is placed, so that one huge id makes no huge array.
+  for (const [token, id] of ids) {
+    if (id >= ids.size) throw idsNotContiguous(name, ids.size, `${JSON.stringify(token)} has the id ${id}`);
+  }
+  for (const [token, id] of ids) place(token, id);
+  return tokens;
+}
+
+function parseJson(text: string, name: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw notJson(name, error instanceof Error ? error.message : String(error));
+  }
+  if (!isRecord(value)) throw missingField(name, "content", "an object");
+  return value;
+}
+
+function addedTokens(value: unknown, name: string): AddedToken[] {
+  if (!Array.isArray(value)) throw missingField(name, "added_tokens", "a list");
+  return value.map((token: unknown, index) => {
+    if (!isRecord(token) || typeof token.content !== "string" || typeof token.id !== "number") {
+      throw missingField(name, `added_tokens[${index}]`, "an object with `content` and `id`");
+    }
+    return token as unknown as AddedToken;
+  });
+}
+
+function checkMerges(merges: readonly unknown[], vocab: Record<string, unknown>, name: string): void {
+  for (const [index, merge] of merges.entries()) {
+    const parts = typeof merge === "string" ? merge.split(" ") : merge;
+    const isKnown =
+      Array.isArray(parts) &&
+      parts.length === 2 &&
+      [...parts, parts.join("")].every((part) => typeof part === "string" && Object.hasOwn(vocab, part));
+    if (!isKnown) throw badMerge(name, index, JSON.stringify(merge));
+  }
+}
+
+function component(value: unknown): Component {
+  return isRecord(value) ? value : null;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
