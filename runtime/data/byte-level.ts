@@ -2,7 +2,8 @@
 
 /**
  * GPT-2's pattern. Whitespace is Unicode's White_Space, as in the `tokenizers` library: JavaScript's own \s differs in
- * U+0085 and U+FEFF, and words cut there would get other ids.
+ * U+0085 and U+FEFF, and words cut there would get other ids. Letters and numbers are those of the engine's Unicode:
+ * two engines can cut differently only at characters that one of them does not know yet.
  */
 const wordPattern =
   /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;

@@ -111,40 +111,46 @@ function libraryDecoding(file: TokenizerFile, vocab: number): Pick<Tokenizer, "d
   return { decode, startDecoding: () => new WindowDecoder(decode) };
 }
 
-/** A character takes at most four bytes, so four tokens that make none never will. */
-const LONGEST_WAIT = 4;
-
 /**
  * Decodes a window of ids again and again and tells what is new: such tokenizers decide about spaces by what stands
- * before. Text that ends in U+FFFD may be half a character, so it waits.
+ * before. A last U+FFFD may be the beginning of a character, so it waits; what stands before it can change no more.
  */
 class WindowDecoder implements StreamingDecoder {
   readonly #decode: (ids: readonly number[]) => string;
-  /** Ids that were told last, for what they say about the next. */
-  #told: number[] = [];
-  #waiting: number[] = [];
+  /** Begins with ids that were told already, for what they say about the next ones. */
+  #window: number[] = [];
+  /** How many ids of the window are wholly told, and how many characters of its text are. */
+  #toldIds = 0;
+  #toldLength = 0;
 
   constructor(decode: (ids: readonly number[]) => string) {
     this.#decode = decode;
   }
 
   push(id: number): string {
-    this.#waiting.push(id);
-    const text = this.#newText();
-    return text.endsWith("\ufffd") && this.#waiting.length < LONGEST_WAIT ? "" : this.#tell(text);
+    this.#window.push(id);
+    const text = this.#decode(this.#window);
+    if (text.endsWith("\ufffd")) return this.#tell(text.slice(0, -1));
+    const told = this.#tell(text);
+    const shorter = this.#window.slice(this.#toldIds);
+    const shorterLength = this.#decode(shorter).length;
+    // Ids without text say nothing about the next ones.
+    if (shorterLength > 0) {
+      this.#window = shorter;
+      this.#toldLength = shorterLength;
+    }
+    this.#toldIds = this.#window.length;
+    return told;
   }
 
   end(): string {
-    return this.#tell(this.#newText());
+    return this.#tell(this.#decode(this.#window));
   }
 
-  #newText(): string {
-    return this.#decode([...this.#told, ...this.#waiting]).slice(this.#decode(this.#told).length);
-  }
-
+  /** What is new in the window's text. */
   #tell(text: string): string {
-    if (this.#waiting.length > 0) this.#told = this.#waiting;
-    this.#waiting = [];
-    return text;
+    const told = text.slice(this.#toldLength);
+    this.#toldLength = Math.max(this.#toldLength, text.length);
+    return told;
   }
 }
