@@ -22,7 +22,8 @@ export function printExpression(tree: Expression): string {
 function atLeast(least: number, tree: Expression): string {
   switch (tree.kind) {
     case "number":
-      return String(tree.value);
+      // Beyond 2^53 the digits of a float are not its value, and would be refused as such.
+      return tree.value > 2 ** 53 ? tree.value.toExponential() : String(tree.value);
     case "name":
       return tree.name;
     case "call":

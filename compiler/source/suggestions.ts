@@ -4,7 +4,7 @@ import { distance } from "fastest-levenshtein";
 
 /** Up to `most` of `names` that a slip of the finger may have meant, the nearest first. */
 export function nearest(written: string, names: Iterable<string>, most: number): string[] {
-  const bound = Math.max(1, Math.floor(written.length / 3));
+  const bound = written.length < 4 ? 1 : Math.max(2, Math.floor(written.length / 3));
   const lower = written.toLowerCase();
   return [...new Set(names)]
     .map((name) => ({ name, steps: distance(lower, name.toLowerCase()) }))

@@ -74,48 +74,63 @@ class BatchBuilder {
   build(draft: ScheduleDraft, length: Length): Batch | undefined {
     const pieces: SchedulePiece[] = [];
     let start: Moment = { steps: 0, tokens: 0 };
+    let now = start;
     for (const piece of draft.pieces) {
-      const placed = this.#place(piece, start, length);
+      const placed = this.#place(piece, start, now, length);
       if (placed === undefined) return undefined;
       pieces.push(placed);
-      start = this.#follow(placed, start);
+      now = this.#follow(placed, now);
+      // The step that is the first behind a count of tokens has seen a few more.
+      start = placed.unit === "tokens" ? { ...now, tokens: placed.end } : now;
     }
     const last = pieces[pieces.length - 1];
     // What comes after the last piece only matters to learn that there is something after it.
-    this.#clock.add(start.steps, start.tokens, last.to * this.#sequence);
-    const end = "steps" in length ? this.#clock.atStep(length.steps) : this.#clock.atTokens(length.tokens);
-    if (this.#clock.atStep(end.steps - 1)[last.unit] >= last.end) {
-      this.#diagnostics.add(say.endsEarly(last.end, last.unit, end.steps, draft.place));
+    this.#clock.add(now.steps, now.tokens, last.to * this.#sequence);
+    const { steps } = this.#endOf(length);
+    if (this.#clock.atStep(steps - 1)[last.unit] >= last.end) {
+      this.#diagnostics.add(say.endsEarly(last.end, last.unit, steps, draft.place));
       return undefined;
     }
-    return { sequences: { pieces }, micro: this.#micro, clock: this.#clock, steps: end.steps };
+    return { sequences: { pieces }, micro: this.#micro, clock: this.#clock, steps };
   }
 
-  #place({ extent, shape, from, to, place }: PieceDraft, start: Moment, length: Length): SchedulePiece | undefined {
-    const unit = extent?.unit ?? ("steps" in length ? "steps" : "tokens");
-    const total = "steps" in length ? length.steps : length.tokens;
-    const end = extent === undefined ? total : extent.isAbsolute ? extent.amount : start[unit] + extent.amount;
-    if (extent !== undefined && end <= start[unit]) {
+  #endOf(length: Length): Moment {
+    return "steps" in length ? this.#clock.atStep(length.steps) : this.#clock.atTokens(length.tokens);
+  }
+
+  #place(piece: PieceDraft, start: Moment, now: Moment, length: Length): SchedulePiece | undefined {
+    const { shape, from, to, place } = piece;
+    if (shape === "constant") this.#clock.add(now.steps, now.tokens, to * this.#sequence);
+    const { unit, end } = this.#span(piece, start, length);
+    if (piece.extent !== undefined && end <= start[unit]) {
       this.#diagnostics.add(say.emptyPiece(start[unit], end, unit, place));
       return undefined;
     }
-    if (end <= start[unit]) this.#diagnostics.add(say.neverBegins(start[unit], unit, total, place));
-    const numSteps =
-      unit === "steps" ? end - start.steps : (end - start.tokens) / (Math.min(from, to) * this.#sequence);
-    if (shape === "linear" && numSteps > mostRampSteps) {
+    if (end <= start[unit]) this.#diagnostics.add(say.neverBegins(start[unit], unit, end, place));
+    const slowest = unit === "steps" ? 1 : Math.min(from, to) * this.#sequence;
+    if (shape === "linear" && (end - start[unit]) / slowest > mostRampSteps) {
       this.#diagnostics.add(say.rampTooLong(mostRampSteps, place));
       return undefined;
     }
     return { unit, start: start[unit], end: Math.max(end, start[unit] + 1), shape, from, to };
   }
 
-  /** Adds the steps of a piece to the clock and returns when they are over. */
-  #follow(piece: SchedulePiece, start: Moment): Moment {
+  /** Where a piece ends; without a span, at the end of training, which a ramp to a count of tokens knows in tokens only. */
+  #span({ extent, shape }: PieceDraft, start: Moment, length: Length): { unit: "steps" | "tokens"; end: number } {
+    if (extent !== undefined) {
+      return { unit: extent.unit, end: extent.isAbsolute ? extent.amount : start[extent.unit] + extent.amount };
+    }
+    if ("steps" in length) return { unit: "steps", end: length.steps };
+    if (shape === "linear") return { unit: "tokens", end: length.tokens };
+    return { unit: "steps", end: this.#endOf(length).steps };
+  }
+
+  /** Adds the steps of a ramp to the clock and returns when the piece is over. */
+  #follow(piece: SchedulePiece, now: Moment): Moment {
     if (piece.shape === "constant") {
-      this.#clock.add(start.steps, start.tokens, piece.to * this.#sequence);
       return piece.unit === "steps" ? this.#clock.atStep(piece.end) : this.#clock.atTokens(piece.end);
     }
-    let { steps, tokens } = start;
+    let { steps, tokens } = now;
     while ((piece.unit === "steps" ? steps : tokens) < piece.end) {
       const tokensPerStep = sequencesAt(piece, piece.unit === "steps" ? steps : tokens, this.#micro) * this.#sequence;
       this.#clock.add(steps, tokens, tokensPerStep);

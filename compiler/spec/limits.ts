@@ -20,7 +20,7 @@ export function checkLimits(
   spec: { model: ModelSpec; train: TrainSpec | undefined; serve: ServeSpec },
 ): void {
   const check = new LimitCheck(root);
-  check.parameters(spec.model);
+  if (!check.parameters(spec.model)) return;
   if (spec.train !== undefined) check.training(spec.model, spec.train);
   check.serving(spec.model, spec.serve);
 }
@@ -36,29 +36,32 @@ class LimitCheck {
     this.#diagnostics = root.reading.diagnostics;
   }
 
-  parameters({ vocab, width, layers, tieEmbeddings }: ModelSpec): void {
+  parameters({ vocab, width, layers, tieEmbeddings }: ModelSpec): boolean {
     const embedding = [this.#factor("vocab", vocab), this.#factor("width", width)];
-    if (!this.#product("the embedding", embedding)) return;
+    if (!this.#product("the embedding", embedding)) return false;
     let total = BigInt(vocab) * BigInt(width) * (tieEmbeddings ? 1n : 2n);
     for (const { attention, ffn } of new Set(layers)) {
       const channels = this.#block("attention", "heads * head_dim", attention.heads * attention.headDim);
       const intermediate = this.#block("ffn", "intermediate", ffn.intermediate);
-      if (!this.#product("a weight of attention", [channels, this.#factor("width", width)])) return;
-      if (!this.#product("a weight of ffn", [intermediate, this.#factor("width", width)])) return;
+      if (!this.#product("a weight of attention", [channels, this.#factor("width", width)])) return false;
+      if (!this.#product("a weight of ffn", [intermediate, this.#factor("width", width)])) return false;
     }
     for (const { attention, ffn } of layers) {
       const { heads, kvHeads, headDim } = attention;
       const channels = BigInt(headDim) * BigInt(2 * heads + 2 * kvHeads);
       total += BigInt(width) * (channels + BigInt(ffn.intermediate) * BigInt(ffn.inputs.length + 1) + 2n);
     }
-    if (total <= mostElements) return;
+    if (total <= mostElements) return true;
     const place = this.#model.placeOf("layers");
     this.#diagnostics.add(say.tooManyElements("the model", `parameters = ${total}`, place));
+    return false;
   }
 
   training({ vocab, width, layers }: ModelSpec, { sequence, batch, steps }: TrainSpec): void {
     const train = this.#root.section("train");
-    const micro = { name: "micro", value: batch.micro, place: train.section("batch").placeOf("micro") };
+    const batchSection = train.section("batch");
+    const microPlace = batchSection.placeOf(batchSection.isGiven("micro") ? "micro" : "sequences");
+    const micro = { name: "micro", value: batch.micro, place: microPlace };
     const length = { name: "sequence", value: sequence, place: train.placeOf("sequence") };
     const widest = Math.max(vocab, width, ...layers.map(({ ffn }) => ffn.intermediate));
     const channels = {
@@ -68,7 +71,7 @@ class LimitCheck {
     };
     if (!this.#product("an activation", [micro, length, channels])) return;
     const most = Math.max(...batch.sequences.pieces.flatMap(({ from, to }) => [from, to]));
-    const sequences = { name: "sequences", value: most, place: train.section("batch").placeOf("sequences") };
+    const sequences = { name: "sequences", value: most, place: batchSection.placeOf("sequences") };
     const count = { name: "steps", value: steps, place: train.placeOf(train.isGiven("steps") ? "steps" : "tokens") };
     this.#product("the count of tokens", [count, sequences, length]);
   }

@@ -134,7 +134,7 @@ export function resolveSchedule(
     isReached = start.steps < steps;
     const { shape, from, to } = piece;
     pieces.push({ unit, start: start[unit], end: Math.max(end, start[unit] + 1), shape, from, to });
-    start = unit === "steps" ? clock.atStep(end) : clock.atTokens(end);
+    start = unit === "steps" ? clock.atStep(end) : { steps: clock.atTokens(end).steps, tokens: end };
   }
   const last = pieces[pieces.length - 1];
   const lastStep = clock.atStep(steps - 1);

@@ -203,7 +203,7 @@ export class Section {
       throw new DiagnosticError([sayKey.notWhole(path, words, place)]);
     }
     if (!Number.isFinite(value)) throw new DiagnosticError([sayKey.notFinite(path, words, place)]);
-    if (shape.kind === "whole" && Math.abs(value) > 2 ** 53) {
+    if (shape.kind === "whole" && !isExact(size)) {
       throw new DiagnosticError([sayKey.beyondExact(path, words, place)]);
     }
     if (!isWithin(value, shape)) throw new DiagnosticError([sayKey.outOfRange(path, words, shape, place)]);
@@ -220,6 +220,12 @@ export class Section {
       return undefined;
     }
   }
+}
+
+/** Compared before it is rounded: 2^53 + 1 rounds to 2^53. */
+function isExact(size: Size): boolean {
+  const most = 2n ** 53n;
+  return size.kind === "ratio" && size.numerator <= most && size.numerator >= -most;
 }
 
 function isNumber(key: Key | undefined): boolean {

@@ -7,7 +7,7 @@ interface Run {
   readonly tokensPerStep: number;
 }
 
-/** A moment in both units; a moment given in tokens is the first step that begins at or behind it. */
+/** A moment in both units: for one that was given in tokens, the first step that begins at or behind it. */
 export interface Moment {
   readonly steps: number;
   readonly tokens: number;

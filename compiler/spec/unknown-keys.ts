@@ -26,7 +26,8 @@ export function helpForUnknownKey(key: string, path: string, section: SectionSha
   if (others.length > 0) return unknownKeyHelp.elsewhere(others.map((other) => other.path));
   const ownByAlias = nearestByAlias(written, here);
   if (ownByAlias.length > 0) return unknownKeyHelp.sameSection(ownByAlias.map(({ name }) => name));
-  const far = nearestByAlias(written, known);
+  // Far away a short word is near to everything.
+  const far = written.length < 6 ? [] : nearestByAlias(written, known);
   return far.length === 0 ? undefined : unknownKeyHelp.elsewhere(far.map((other) => other.path));
 }
 

@@ -1,0 +1,121 @@
+// The schema for editors: the keys of schema.ts as zod, and zod's JSON Schema of them. Reading a spec does not import
+// this file: zod takes 40 ms, of 300 for a whole compile.
+
+import { z } from "zod";
+import { specSchema } from "./schema.ts";
+import {
+  expressionPattern,
+  identifierPattern,
+  type Key,
+  type NumberShape,
+  type SectionShape,
+  type Shape,
+} from "./shape.ts";
+import { shapeWords } from "./words.ts";
+
+/** The structure of a spec as zod: it accepts what the reader accepts before expressions are read. */
+export const specDocument: z.ZodType = zodOf(specSchema);
+
+/** The JSON Schema (draft 7) of a spec, as the text of `specs/mspec.schema.json`. */
+export function emitJsonSchema(): string {
+  const schema = z.toJSONSchema(specDocument, {
+    target: "draft-7",
+    io: "input",
+    reused: "inline",
+    override: ({ jsonSchema }) => simplify(jsonSchema),
+  });
+  return `${JSON.stringify({ ...schema, title: "mspec", description: "A model spec of mspec." }, null, 2)}\n`;
+}
+
+function zodOf(shape: Shape): z.ZodType {
+  switch (shape.kind) {
+    case "section":
+      return zodSection(shape);
+    case "whole":
+    case "real":
+      return z.union([zodNumber(shape), z.string().regex(expressionPattern)]);
+    case "version":
+      return z.literal(shape.version);
+    case "flag":
+      return z.boolean();
+    case "choice":
+      return z.enum(shape.words);
+    case "text":
+      return shape.pattern === undefined ? z.string().min(1) : z.string().regex(shape.pattern);
+    case "list":
+      return zodList(zodOf(shape.of), shape);
+    case "map":
+      return zodMap(shape);
+    case "either":
+      return z.union(shape.shapes.map((branch) => zodOf(branch).meta({ description: shapeWords(branch) })));
+    case "formula":
+    case "schedule":
+      return z.union([z.number(), z.string().min(1)]);
+    case "range":
+      return z.union([z.number().multipleOf(1), z.string().min(1)]);
+    default:
+      return z.string().min(1);
+  }
+}
+
+function zodSection({ keys }: SectionShape): z.ZodType {
+  const fields = [...keys].map(([name, key]) => {
+    const field = zodOf(key.shape);
+    const isRequired = key.fallback !== undefined && "required" in key.fallback;
+    return [name, (isRequired ? field : field.optional()).meta(describe(name, key))];
+  });
+  return z.strictObject(Object.fromEntries(fields));
+}
+
+/** What an editor shows for a key. */
+function describe(name: string, { description, aliases, fallback }: Key) {
+  const text = fallback !== undefined && "text" in fallback ? fallback.text : undefined;
+  const elsewhere = aliases.length === 0 ? [] : [`Elsewhere: ${aliases.join(", ")}.`];
+  const sentences = [description, ...(text === undefined ? [] : [`Default: ${text}.`]), ...elsewhere];
+  const markdown = [description, ...(text === undefined ? [] : [`Default: \`${text}\``]), ...elsewhere];
+  return { title: name, description: sentences.join(" "), markdownDescription: markdown.join("\n\n") };
+}
+
+/** zod's own integers end at 2^53 - 1; `simplify` turns the multiple of one into an integer. */
+function zodNumber({ kind, least, most, above, below }: NumberShape): z.ZodType {
+  let number =
+    kind === "whole"
+      ? z
+          .number()
+          .multipleOf(1)
+          .max(most ?? 2 ** 53)
+      : z.number();
+  if (least !== undefined) number = number.min(least);
+  if (kind === "real" && most !== undefined) number = number.max(most);
+  if (above !== undefined) number = number.gt(above);
+  return below === undefined ? number : number.lt(below);
+}
+
+function zodList(item: z.ZodType, { least, most }: Shape & { kind: "list" }): z.ZodType {
+  const list = z.array(item).min(least);
+  return most === undefined ? list : list.max(most);
+}
+
+function zodMap({ keys, of, isSingle }: Shape & { kind: "map" }): z.ZodType {
+  const map = z.record(keys === "name" ? z.string().regex(identifierPattern) : z.string(), zodOf(of));
+  if (!isSingle) return map;
+  return map.refine((value) => Object.keys(value).length === 1).meta({ minProperties: 1, maxProperties: 1 });
+}
+
+type JsonSchema = Parameters<NonNullable<Parameters<typeof z.toJSONSchema>[1]>["override"] & object>[0]["jsonSchema"];
+
+/** Unions of a number and a text become one schema with two types, which editors show as one value. */
+function simplify(schema: JsonSchema): void {
+  if (schema.multipleOf === 1) {
+    schema.type = "integer";
+    delete schema.multipleOf;
+  }
+  const branches = schema.anyOf;
+  if (branches?.length !== 2) return;
+  const [number, text] = branches;
+  if (typeof number !== "object" || typeof text !== "object" || text.type !== "string") return;
+  simplify(number);
+  if (number.type !== "number" && number.type !== "integer") return;
+  delete schema.anyOf;
+  Object.assign(schema, text, number, { type: [number.type, text.type] });
+}
