@@ -1,0 +1,18 @@
+import { readdir, readFile } from "node:fs/promises";
+import { expect, it } from "vitest";
+
+const runtime = new URL("../../runtime/", import.meta.url);
+
+it("only files named node-… import Node's modules: the others run in a page too", async () => {
+  const files = ["random.ts", "exact-math.ts", "fault.ts"];
+  for (const folder of ["files", "data", "messages"]) {
+    files.push(...(await readdir(new URL(folder, runtime))).map((name) => `${folder}/${name}`));
+  }
+  expect(files.length).toBeGreaterThan(25);
+  const users: string[] = [];
+  for (const file of files) {
+    const source = await readFile(new URL(file, runtime), "utf8");
+    if (/from "node:|\bprocess\.[a-z]+[^a-z ]|\bBuffer\b|require\(/.test(source)) users.push(file);
+  }
+  expect(users.toSorted()).toEqual(["files/node-disk.ts", "files/node-process.ts"]);
+});
