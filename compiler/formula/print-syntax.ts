@@ -22,8 +22,7 @@ export function printExpression(tree: Expression): string {
 function atLeast(least: number, tree: Expression): string {
   switch (tree.kind) {
     case "number":
-      // Beyond 2^53 the digits of a float are not its value, and would be refused as such.
-      return tree.value > 2 ** 53 ? tree.value.toExponential() : String(tree.value);
+      return printNumber(tree.value);
     case "name":
       return tree.name;
     case "call":
@@ -33,6 +32,11 @@ function atLeast(least: number, tree: Expression): string {
     case "binary":
       return bracketed(least > powerOf(tree.operator), binary(tree));
   }
+}
+
+/** Beyond 2^53 the digits of a float are not its value and would be refused as such, so it gets an exponent. */
+export function printNumber(value: number): string {
+  return Math.abs(value) > 2 ** 53 ? value.toExponential() : String(value);
 }
 
 function binary({ operator, left, right }: Expression & { kind: "binary" }): string {

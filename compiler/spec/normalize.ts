@@ -1,8 +1,8 @@
 // A Spec back to YAML: defaults filled in, sizes evaluated, keys in the order of the schema. Reading the text again
 // gives the same Spec, and printing that the same text.
 
-import { stringify } from "yaml";
-import { printFormulaSyntax, printSelector } from "../formula/print-syntax.ts";
+import { Scalar, stringify } from "yaml";
+import { printFormulaSyntax, printNumber, printSelector } from "../formula/print-syntax.ts";
 import { rangeOf } from "./ranges.ts";
 import { languageVersion } from "./schema.ts";
 import type { Selector } from "./selector.ts";
@@ -25,7 +25,15 @@ import type {
 type Ordered = Map<string, unknown>;
 
 function ordered(...pairs: readonly (readonly [string, unknown])[]): Ordered {
-  return new Map(pairs.filter(([, value]) => value !== undefined));
+  return new Map(pairs.filter(([, value]) => value !== undefined).map(([name, value]) => [name, exact(value)]));
+}
+
+/** A float beyond 2^53 gets an exponent, as in `printNumber`. */
+function exact(value: unknown): unknown {
+  if (typeof value !== "number" || Math.abs(value) <= 2 ** 53) return value;
+  const scalar = new Scalar(value);
+  scalar.format = "EXP";
+  return scalar;
 }
 
 export function normalizeSpec(spec: Spec): string {
@@ -166,9 +174,9 @@ function precisionEntry(selector: string, { operands, accumulator, result }: Sig
 function distributionText(distribution: Distribution): string {
   switch (distribution.kind) {
     case "normal":
-      return `normal(${distribution.standardDeviation})`;
+      return `normal(${printNumber(distribution.standardDeviation)})`;
     case "uniform":
-      return `uniform(${distribution.low}, ${distribution.high})`;
+      return `uniform(${printNumber(distribution.low)}, ${printNumber(distribution.high)})`;
     default:
       return distribution.kind;
   }
@@ -184,7 +192,8 @@ function scheduleValue({ pieces }: Schedule, steps: number): number | string {
 
 function pieceText({ shape, unit, end, from, to }: SchedulePiece, isOpen: boolean): string {
   const until = `until ${end}${unit === "tokens" ? " tokens" : ""}`;
-  if (shape === "constant") return isOpen ? String(to) : `${to} ${until}`;
+  if (shape === "constant") return isOpen ? printNumber(to) : `${printNumber(to)} ${until}`;
   const span = isOpen && shape !== "warmup" ? "" : `(${until})`;
-  return `${shape}${span}${shape === "warmup" ? "" : ` from ${from}`} to ${to}`;
+  const start = shape === "warmup" ? "" : ` from ${printNumber(from)}`;
+  return `${shape}${span}${start} to ${printNumber(to)}`;
 }

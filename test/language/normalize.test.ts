@@ -1,0 +1,167 @@
+// A normalised spec reads back to the same Spec and prints the same text.
+
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { normalizeSpec } from "../../compiler/spec/normalize.ts";
+import { readSpecFile } from "../../compiler/spec/read.ts";
+import type { Spec } from "../../compiler/spec/spec.ts";
+import { smallSpec, smallSpecWith, specOf } from "./spec-text.ts";
+
+/** A Spec without the places, spans and original texts of its parts. */
+function bare(spec: Spec): unknown {
+  const dropped = new Set(["place", "span", "nameSpan", "operatorSpan", "calleeSpan", "text", "placeOf", "key"]);
+  return JSON.parse(
+    JSON.stringify(spec, (name, value) => {
+      if (dropped.has(name)) return undefined;
+      return value instanceof Map ? [...value] : value;
+    }),
+  );
+}
+
+function expectStable(spec: Spec): void {
+  const text = normalizeSpec(spec);
+  const again = specOf(text);
+  expect(normalizeSpec(again)).toBe(text);
+  expect(bare(again)).toEqual(bare(spec));
+}
+
+test("the small spec is printed with every default, in the order of the schema", () => {
+  expect(normalizeSpec(specOf(smallSpec))).toBe(`mspec: 1
+name: small
+model:
+  vocab: 300
+  context: 64
+  width: 48
+  layers: 4
+  tie_embeddings: false
+  norm:
+    kind: rms_norm
+    eps: 0.00001
+  attention:
+    kind: gqa
+    heads: 4
+    kv_heads: 4
+    head_dim: 12
+    rope:
+      theta: 10000
+      layout: half
+    score: s
+    mask: k <= q
+  ffn:
+    kind: dense
+    intermediate: 96
+    activation: silu(gate) * up
+precision:
+  - f32
+recompute: []
+train:
+  sequence: 64
+  batch:
+    sequences: 8
+    micro: 8
+  steps: 100
+  optimizer:
+    kind: adamw
+    betas:
+      - 0.9
+      - 0.95
+    eps: 1e-8
+    weight_decay:
+      all: 0
+  lr: 0.001
+  init:
+    all: normal(0.02)
+    norm: ones
+  seed: 0
+  evaluate_every: 0
+  save_every: 0
+  sample_every: 0
+serve:
+  sequences: 8
+  tokens: 256
+  page: 16
+  pages: 32
+`);
+});
+
+test.each([
+  ["formulas", ['formulas={ toString: "max(a, 0) ^ 2", then: toString(x) }', "model.ffn.activation=then(gate) * up"]],
+  ["a block that differs by layer", ['model.ffn+={ layers: "1..2, -1", activation: "-(up + 1)^2 - (1 - 2)" }']],
+  ["masks that need quotes", ['model.attention.mask="!(k > q) && same_document"']],
+  [
+    "rope scaling",
+    ["model.attention.rope={ llama3: { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original: 8192 } }"],
+  ],
+  [
+    "precision",
+    [
+      'precision+="attention.{q,k}.{fprop,dgrad}": _ * f32 -> f32 -> _',
+      'precision+="**.norm, head": f32 -> _ -> f32',
+      "precision+=wgrad: _",
+    ],
+  ],
+  [
+    "tiles and recompute",
+    ["tiles.wasm={ linear: 64x64x16, wgrad: 1x2x3 }", 'recompute=["**.norm", "layers[0.. by 2, -1].attention"]'],
+  ],
+  ["data", ['data={ tokenizer: "yes", train: ["1", "# not a comment", "*.txt"], validation: [held] }']],
+  ["tokens", ["train.tokens=5121"]],
+  ["a ramp over tokens", ["train.batch={ sequences: linear(4k tokens) from 4 to 8 then hold, micro: 4 }"]],
+  [
+    "schedules of both units",
+    ["train.lr=warmup(5) to 1e-3 then hold(until 10k tokens) then linear(10k tokens) to 0 then hold"],
+  ],
+  ["a schedule behind the end", ["train.lr=warmup(500) to 1e-3 then cosine to 1e-4"]],
+  [
+    "init and decay",
+    [
+      'train.init={ norm: zeros, "{out,down}": "normal(0.02 / sqrt(2 * layers))", all.linear: "uniform(-1, 1)" }',
+      "train.optimizer.weight_decay={ all: 0.1, norm: 0 }",
+    ],
+  ],
+])("%s", (_, overrides) => {
+  const base = overrides[0].startsWith("train.tokens") ? smallSpecWith(["  steps: 100\n", ""]) : smallSpec;
+  expectStable(specOf(base, overrides));
+});
+
+test("the specs of the repository are stable", () => {
+  for (const name of ["specs/sotu-small", "specs/llama-3.1-8b", "test/language/fixtures/dense-61"]) {
+    const { spec } = readSpecFile(new URL(`../../${name}.mspec.yaml`, import.meta.url).pathname);
+    if (spec === undefined) throw new Error(`${name} has faults`);
+    expectStable(spec);
+  }
+});
+
+test("any numbers are stable", () => {
+  const whole = fc.integer({ min: 1, max: 10_000 });
+  const real = fc.double({ min: 1e-300, max: 1e300, noNaN: true });
+  fc.assert(
+    fc.property(whole, whole, whole, real, real, real, (heads, half, steps, eps, rate, deviation) => {
+      const overrides = [
+        `model.attention.heads=${heads}`,
+        `model.attention.head_dim=${2 * half}`,
+        `train.steps=${steps}`,
+        `model.norm.eps=${eps.toExponential()}`,
+        `train.lr=linear from ${rate.toExponential()} to ${rate.toExponential()} / 3`,
+        `train.init=normal(${deviation.toExponential()})`,
+      ];
+      expectStable(specOf(smallSpec, overrides));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("B16: the text does not depend on the order of keys, the time zone or the locale", () => {
+  const reordered = `train: { lr: 1e-3, steps: 100, batch: { sequences: 8 } }
+model:
+  ffn: { intermediate: 96, kind: dense }
+  attention: { heads: 4, kind: gqa }
+  layers: 4
+  width: 48
+  context: 64
+  vocab: 300
+name: small
+mspec: 1
+`;
+  expect(normalizeSpec(specOf(reordered))).toBe(normalizeSpec(specOf(smallSpec)));
+});
