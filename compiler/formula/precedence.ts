@@ -35,7 +35,7 @@ export interface Built {
   readonly span: Span;
 }
 
-export interface Prefix {
+interface Prefix {
   readonly operator: "-" | "!";
   readonly span: Span;
 }

@@ -7,7 +7,7 @@ import * as say from "./messages/file.ts";
 import { SourceText } from "./text.ts";
 
 /** A spec of 1 MiB would have some 20,000 lines. */
-export const maxFileBytes = 2 ** 20;
+const maxFileBytes = 2 ** 20;
 
 /** Reads a regular file of at most `maxFileBytes`; anything else is a diagnostic, before a byte is read. */
 export function readSourceFile(path: string, diagnostics: Diagnostics): SourceText | undefined {

@@ -6,8 +6,8 @@ import type { Diagnostic, Diagnostics } from "./diagnostic.ts";
 import * as say from "./messages/yaml.ts";
 import type { Place, SourceText } from "./text.ts";
 
-export const maxYamlDepth = 64;
-export const maxYamlEntries = 4096;
+const maxYamlDepth = 64;
+const maxYamlEntries = 4096;
 
 /** Whether the text may be composed; every reason against it has been added, at its place in `shown`. */
 export function scanYaml(text: string, shown: SourceText, diagnostics: Diagnostics): boolean {

@@ -6,6 +6,7 @@ import { formulaConstants, formulaFunctions } from "../formula/functions.ts";
 import { parseFormula } from "../formula/parse.ts";
 import type { Expression, FormulaSyntax } from "../formula/syntax.ts";
 import type { Diagnostics } from "../source/diagnostic.ts";
+import { unknownFunction } from "../source/messages/formula-building.ts";
 import * as say from "../source/messages/spec-formula.ts";
 import { nearest } from "../source/suggestions.ts";
 import type { ExpressionText, Place } from "../source/text.ts";
@@ -132,7 +133,8 @@ export class Definitions {
     const known = [...formulaFunctions.keys(), ...this.#all.keys(), ...this.#faulty];
     for (const call of usesOf(syntax).calls) {
       if (known.includes(call.name)) continue;
-      this.#diagnostics.add(say.unknownFunction(call.name, nearest(call.name, known, 2), text.place(call.span)));
+      const [close] = nearest(call.name, known, 1);
+      this.#diagnostics.add(unknownFunction(text.place(call.span), call.name, close));
       this.addFaulty(name);
     }
   }

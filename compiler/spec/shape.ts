@@ -30,7 +30,7 @@ export interface NumberShape {
 }
 
 /** Kinds of expression that are written as text. */
-export type ExpressionKind = "formula" | "distribution" | "precision" | "selector" | "range" | "tile" | "schedule";
+type ExpressionKind = "formula" | "distribution" | "precision" | "selector" | "range" | "tile" | "schedule";
 
 export type Shape =
   | SectionShape

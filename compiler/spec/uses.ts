@@ -5,7 +5,7 @@ import type { Expression, FormulaSyntax } from "../formula/syntax.ts";
 import type { Span } from "../source/text.ts";
 
 /** A name or a call where it stands first. */
-export interface Use {
+interface Use {
   readonly name: string;
   readonly span: Span;
 }

@@ -105,7 +105,7 @@ describe("definitions", () => {
     const chain = Array.from({ length: 4000 }, (_, i) => `f${i}: "f${i + 1}(x)"`);
     const began = performance.now();
     const faults = specFaults(withFormulas(...chain, "f4000: x"));
-    expect(faults).toEqual(["error 3748:11 formula/too-deep"]);
+    expect(faults).toEqual(["error 3748:11 formula/definitions-too-deep"]);
     expect(performance.now() - began).toBeLessThan(2000);
   });
 

@@ -59,8 +59,8 @@ describe("learning rates", () => {
   });
 
   test.each([
-    ["hold", "13:7 schedule/no-start"],
-    ["cosine to 1", "13:7 schedule/no-start"],
+    ["hold", "13:7 schedule/nothing-to-hold"],
+    ["cosine to 1", "13:7 schedule/no-starting-value"],
     ["1 then 2", "13:7 schedule/no-span"],
     ["1 for 10", "13:7 schedule/ends-early"],
     ["1 for 512 * 99 tokens", "13:7 schedule/ends-early"],

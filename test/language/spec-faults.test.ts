@@ -22,8 +22,8 @@ describe("A11: kinds and ranges of values, with the path of the key", () => {
   test.each([
     ["width: 48", "width: -1", "6:10 key/out-of-range", "model.width is at least 1, not -1"],
     ["width: 48", "width: 0", "6:10 key/out-of-range", "model.width is at least 1, not 0"],
-    ["width: 48", "width: 1.5", "6:10 key/not-whole", "model.width is a whole number, `1.5` is a fraction"],
-    ["width: 48", "width: 48.0", "6:10 key/not-whole", "model.width is a whole number, `48.0` is a fraction"],
+    ["width: 48", "width: 1.5", "6:10 key/fraction", "model.width is a whole number, `1.5` is a fraction"],
+    ["width: 48", "width: 48.0", "6:10 key/fraction", "model.width is a whole number, `48.0` is a fraction"],
     ["width: 48", 'width: "64"', "6:10 key/quoted-number", "model.width is a number in quotes"],
     ["width: 48", "width: yes", "6:10 size/unknown-name", "no size is called `yes` here"],
     ["width: 48", "width: 1_000", "6:10 expression/malformed-number", "`1_000` is no number"],
@@ -184,10 +184,10 @@ describe("A23: the version", () => {
     [
       "mspec: 1",
       "mspec: 2",
-      "1:8 key/version",
+      "1:8 key/newer-version",
       "this spec needs mspec >= 2; this compiler reads version 1 of the language",
     ],
-    ["mspec: 1", "mspec: 0", "1:8 key/version", "there is no version 0 of the language"],
+    ["mspec: 1", "mspec: 0", "1:8 key/unknown-version", "there is no version 0 of the language"],
     ["mspec: 1", 'mspec: "1"', "1:8 key/wrong-kind", "mspec is the number 1, not the text `1`"],
   ])("%j replaced by %j", (part, by, fault, claim) => {
     const text = smallSpecWith([part, by]);

@@ -51,7 +51,7 @@ export function quotedNumber(path: string, text: string, place: Place): Diagnost
 export function fraction(path: string, text: string, whole: number | undefined, place: Place): Diagnostic {
   const help = whole === undefined ? undefined : `write \`${whole}\``;
   return error(
-    "not-whole",
+    "fraction",
     `${path} is a whole number, ${quoted(text)} is a fraction`,
     place,
     help === undefined ? {} : { help },
@@ -135,12 +135,14 @@ export function notSingle(path: string, found: number, place: Place): Diagnostic
 
 export function needsNewer(found: string, known: number, place: Place): Diagnostic {
   return error(
-    "version",
+    "newer-version",
     `this spec needs mspec >= ${found}; this compiler reads version ${known} of the language`,
     place,
   );
 }
 
 export function unknownVersion(found: string, known: number, place: Place): Diagnostic {
-  return error("version", `there is no version ${found} of the language`, place, { help: `write \`mspec: ${known}\`` });
+  return error("unknown-version", `there is no version ${found} of the language`, place, {
+    help: `write \`mspec: ${known}\``,
+  });
 }

@@ -18,11 +18,13 @@ export function onlyLastIsOpen(place: Place): Diagnostic {
 }
 
 export function nothingToHold(place: Place): Diagnostic {
-  return schedule("no-start", "there is no value before this piece to hold", place, { help: "write the value itself" });
+  return schedule("nothing-to-hold", "there is no value before this piece to hold", place, {
+    help: "write the value itself",
+  });
 }
 
 export function noStartingValue(kind: string, place: Place): Diagnostic {
-  return schedule("no-start", `there is no value before this piece to start from`, place, {
+  return schedule("no-starting-value", `there is no value before this piece to start from`, place, {
     help: `write \`${kind}(...) from V to V\``,
   });
 }

@@ -22,13 +22,6 @@ export function severalOutputs(key: string, place: Place): Diagnostic {
   return error("several-outputs", `${key} has one value, this formula has several`, place);
 }
 
-export function unknownFunction(name: string, nearest: readonly string[], place: Place): Diagnostic {
-  return error("unknown-function", `no function is called ${quoted(name)}`, place, {
-    ...(nearest.length === 0 ? {} : { label: `did you mean ${nearest.map((word) => quoted(word)).join(" or ")}?` }),
-    help: "define it under `formulas:`",
-  });
-}
-
 export function recursion(names: readonly string[], places: readonly Place[]): Diagnostic {
   const [place, ...others] = places;
   return error("recursion", `formulas call each other in a circle: ${names.join(" -> ")}`, place, {
@@ -47,7 +40,7 @@ export function noInput(place: Place): Diagnostic {
 }
 
 export function tooDeepTogether(key: string, depth: number, limit: number, place: Place): Diagnostic {
-  return error("too-deep", `${key} is deeper than ${limit} with the formulas that it calls put in`, place, {
+  return error("definitions-too-deep", `${key} is deeper than ${limit} with the formulas that it calls put in`, place, {
     details: [`levels: ${depth}`],
     help: "let fewer formulas call each other in a row",
   });
