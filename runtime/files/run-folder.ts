@@ -11,8 +11,8 @@ import { acquireRunLock, type ProcessTable, type RunLock } from "./run-lock.ts";
  * Errors: `run/locked`, `disk/unusable-folder`, or a fault of the disk with its path.
  */
 export async function takeRunFolder(disk: Disk, processes: ProcessTable, runFolder: string): Promise<RunLock> {
-  await createFolders(disk, runFolder);
-  const lock = await acquireRunLock(disk, processes, runFolder);
+  await orUnusable(runFolder, createFolders(disk, runFolder));
+  const lock = await orUnusable(runFolder, acquireRunLock(disk, processes, runFolder));
   try {
     await checkWritable(disk, runFolder);
     await removeLeftovers(disk, runFolder);
@@ -42,22 +42,31 @@ const PROBE = ".writable-probe";
  * Errors: `disk/unusable-folder` with the operation that failed.
  */
 export async function checkWritable(disk: Disk, runFolder: string): Promise<void> {
+  await orUnusable(runFolder, probe(disk, runFolder));
+}
+
+async function probe(disk: Disk, runFolder: string): Promise<void> {
   const aside = `${runFolder}/${PROBE}-aside`;
-  const probe = `${runFolder}/${PROBE}`;
+  const inPlace = `${runFolder}/${PROBE}`;
+  await removeProbe(disk, aside);
+  await removeProbe(disk, inPlace);
+  await disk.createFolder(aside);
+  const writer = await disk.create(`${aside}/a`);
+  await writer.write(new Uint8Array(4096));
+  await writer.sync();
+  await writer.close();
+  await disk.link(`${aside}/a`, `${aside}/b`);
+  await disk.rename(`${aside}/b`, `${aside}/c`);
+  await disk.syncFolder(aside);
+  await disk.rename(aside, inPlace);
+  await disk.syncFolder(runFolder);
+  await removeProbe(disk, inPlace);
+}
+
+/** What the disk refuses while a run folder is being taken means that the folder will not do. */
+async function orUnusable<T>(runFolder: string, work: Promise<T>): Promise<T> {
   try {
-    await removeProbe(disk, aside);
-    await removeProbe(disk, probe);
-    await disk.createFolder(aside);
-    const writer = await disk.create(`${aside}/a`);
-    await writer.write(new Uint8Array(4096));
-    await writer.sync();
-    await writer.close();
-    await disk.link(`${aside}/a`, `${aside}/b`);
-    await disk.rename(`${aside}/b`, `${aside}/c`);
-    await disk.syncFolder(aside);
-    await disk.rename(aside, probe);
-    await disk.syncFolder(runFolder);
-    await removeProbe(disk, probe);
+    return await work;
   } catch (error) {
     if (error instanceof DiskFault) throw folderUnusable(runFolder, error);
     throw error;

@@ -123,7 +123,7 @@ export function folderUnusable(folder: string, cause: DiskFault): Fault {
     claim: `the folder cannot hold checkpoints: ${cause.claim}`,
     at: folder,
     details: [
-      "a save needs to create, write, sync, link, rename and delete files there; each was tried with a small one",
+      "a run needs to create, write, sync, link, rename and delete files there, which is tried with small ones at its start",
     ],
     help: cause.help ?? "choose another folder with `-o`",
     cause,

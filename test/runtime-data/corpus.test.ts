@@ -197,6 +197,13 @@ describe("a corpus", () => {
     expect(documentStarts).toHaveLength(10);
   });
 
+  it("leaves out documents that have no tokens", async () => {
+    const deaf = { ...bytes, encode: (text: string) => (text === "one" ? new Int32Array(0) : bytes.encode(text)) };
+    const corpus = await readCorpus(nodeDisk, deaf, options({ train: ["corpus/more.jsonl"], skipBadLines: true }));
+    expect([...corpus.train.documentStarts]).toEqual([0]);
+    expect(textOf(corpus.train.tokens)).toBe("two");
+  });
+
   it("sets whole documents aside, near the fraction, by the seed alone", async () => {
     const sizes = async (validation: number, seed: number): Promise<[number, string]> => {
       const { train, validation: held } = await readCorpus(nodeDisk, bytes, options({ validation, seed }));

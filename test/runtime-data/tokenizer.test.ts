@@ -245,6 +245,16 @@ it("a streamed character appears with its last byte", () => {
   ]);
 });
 
+it("a special token that is spelled like a word is not made of that word, even where whole words are looked up", () => {
+  const file = JSON.parse(mixed);
+  file.model.ignore_merges = true;
+  file.model.vocab.zzz = 420;
+  file.added_tokens.push({ ...file.added_tokens[0], id: 420, content: "zzz" });
+  const tokenizer = openTokenizer(JSON.stringify(file), "x");
+  expect([...tokenizer.encode("zzz")]).toEqual([90, 90, 90]);
+  expect(tokenizer.decode([420, 90])).toBe("z");
+});
+
 it("the end of a text is known by its name, and a tokenizer may have none", () => {
   expect(kinds.map(([, tokenizer]) => tokenizer.endOfText)).toEqual([undefined, 0, 0, 0, 2]);
   expect(openTokenizer(sotu, "x").decode([0, 65, 0])).toBe("a");

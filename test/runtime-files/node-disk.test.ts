@@ -75,6 +75,15 @@ describe("the disk of Node", () => {
     expect((await nodeDisk.list(run)).map((entry) => entry.kind)).toEqual(["link"]);
   });
 
+  it("says so when the run folder is removed while a run goes on, and saves again once it is back", async () => {
+    await rm(run, { recursive: true });
+    const save = saveCheckpoint(nodeDisk, run, contentOf(100), { keep: 1 });
+    await expect(save).rejects.toThrow(`cannot create ${run}/checkpoints: it does not exist (ENOENT)`);
+    await mkdir(run);
+    await saveCheckpoint(nodeDisk, run, contentOf(200), { keep: 1 });
+    expect((await readNewest(nodeDisk, run)).step).toBe(200);
+  });
+
   it("tells when a file is cut while it is read", async () => {
     await writeFile(join(run, "weights"), new Uint8Array(8192));
     const reader = await nodeDisk.openRead(`${run}/weights`);

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Fault } from "../../runtime/fault.ts";
 import { takeRunFolder } from "../../runtime/files/run-folder.ts";
 import { acquireRunLock, type LockOwner, type ProcessTable, type RunLock } from "../../runtime/files/run-lock.ts";
+import { diskRefused } from "../../runtime/messages/disk.ts";
 import { Killed, MemoryDisk } from "./memory-disk.ts";
 
 const run = "/run";
@@ -238,4 +239,19 @@ it("taking a run folder makes it, locks it, cleans it and gives the lock back wh
     code: "disk/unusable-folder",
   });
   expect(lockFiles(disk)).toEqual([]);
+});
+
+it("a file system without links, or one that is read-only, is told when a run folder is taken", async () => {
+  for (const [operation, errno] of [
+    ["link", "EPERM"],
+    ["create", "EROFS"],
+  ] as const) {
+    const disk = emptyRun();
+    disk.onOperation = (tried, path) => {
+      if (tried === operation) throw diskRefused(errno, tried, path);
+    };
+    const taken = takeRunFolder(disk, new Processes().table(1), "/run/new");
+    await expect(taken).rejects.toMatchObject({ code: "disk/unusable-folder", at: "/run/new", kind: "environment" });
+    await expect(taken).rejects.toThrow(errno);
+  }
 });
