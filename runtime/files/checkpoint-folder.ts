@@ -3,6 +3,7 @@
 import { Fault } from "../fault.ts";
 import { badManifest, missingFile, noManifest, wrongChecksum, wrongLength } from "../messages/checkpoint.ts";
 import { checksumOf, type Disk, errnoOf, type FileReader, readText } from "./disk.ts";
+import { openSafetensors } from "./safetensors.ts";
 
 export interface ManifestFile {
   readonly name: string;
@@ -57,7 +58,7 @@ export function encodeManifest(manifest: Manifest): string {
 /**
  * Reads a checkpoint's manifest and compares every file with it, byte for byte by checksum.
  *
- * Errors: a fault `checkpoint/…` that says what is damaged; other faults when the disk refuses for a reason that says
+ * Errors: a fault `checkpoint/…` or `safetensors/…` that says what is damaged; other faults when the disk refuses for a reason that says
  * nothing of the checkpoint, such as permissions.
  */
 export async function verifyCheckpoint(disk: Disk, folder: string, step: number): Promise<Manifest> {
@@ -70,6 +71,8 @@ export async function verifyCheckpoint(disk: Disk, folder: string, step: number)
       if (reader.bytes !== file.bytes) throw wrongLength(path, file.bytes, reader.bytes);
       const found = await checksumOf(disk, reader);
       if (found !== file.sha256) throw wrongChecksum(path, file.sha256, found);
+      // Right bytes can still be wrong: a tensor of another length than its shape would be found only on resuming.
+      if (file.name !== stateName) await openSafetensors(reader);
     } finally {
       await reader.close();
     }
@@ -130,8 +133,6 @@ export function isCheckpointFileName(name: string): boolean {
 
 /** Whether a fault means that the checkpoint is damaged, rather than that it cannot be looked at now. */
 export function isDamage(error: unknown): error is Fault {
-  return (
-    error instanceof Fault &&
-    (error.code.startsWith("checkpoint/") || errnoOf(error) === "EIO" || error.code === "disk/file-changed")
-  );
+  if (!(error instanceof Fault)) return false;
+  return /^(checkpoint|safetensors)\/|^disk\/file-changed$/.test(error.code) || errnoOf(error) === "EIO";
 }

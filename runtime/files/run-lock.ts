@@ -124,6 +124,8 @@ async function readChain(disk: Disk, processes: ProcessTable, root: string): Pro
     if (owner === undefined) return nonces;
     const state = processes.judge(owner);
     if (state !== "dead") throw runLocked(path, owner, state === "alive");
+    // No mspec writes a circle, but a person's copy of a lock can be one.
+    if (nonces.includes(owner.nonce)) throw lockUnreadable(path);
     nonces.push(owner.nonce);
   }
 }

@@ -23,12 +23,15 @@ import {
 import { type Disk, DiskFault, errnoOf } from "./disk.ts";
 import { type TensorSource, writeSafetensors } from "./safetensors-writer.ts";
 
+/** What JSON can say. Every finite number comes back exactly; NaN and infinities would come back as null. */
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+
 export interface CheckpointContent {
   readonly step: number;
-  /** Each becomes `<name>.safetensors`; names are lower-case words. */
+  /** Each becomes `<name>.safetensors`; names are lower-case words. The tensors must not change until the save returns. */
   readonly files: readonly { readonly name: string; readonly tensors: readonly TensorSource[] }[];
-  /** Becomes state.json: JSON keeps every finite number exactly, and no NaN or infinity. */
-  readonly state: unknown;
+  /** Becomes state.json. */
+  readonly state: JsonValue;
 }
 
 export interface SavedCheckpoint {

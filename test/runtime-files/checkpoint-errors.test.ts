@@ -147,6 +147,19 @@ it("a checkpoint that reads back wrongly is told, and nothing older is deleted",
   expect([...disk.files().keys()].some((path) => path.includes("step-000100"))).toBe(true);
 });
 
+it("tensors of another length than their shape are told when they are saved, and nothing older is deleted", async () => {
+  const disk = await diskWith([100, 200]);
+  const tensors = [{ name: "w", dtype: "F32", shape: [3], read: () => new Uint8Array(8) }] as const;
+  const save = saveCheckpoint(
+    disk,
+    run,
+    { step: 300, files: [{ name: "parameters", tensors }], state: {} },
+    { keep: 1 },
+  );
+  expect(await outcomeOf(save)).toMatchObject({ code: "checkpoint/damaged-on-save" });
+  expect(await readNewest(disk, run)).toMatchObject({ step: 200, damaged: [{ step: 300 }] });
+});
+
 describe("at the start of a run", () => {
   it.each(errnos)(
     "%s at any operation of the check is told with the folder and the operation",

@@ -78,6 +78,15 @@ describe("a run's lock", () => {
     await expect(acquireRunLock(disk, new Processes().table(1), run)).rejects.toMatchObject({ code: "run/bad-lock" });
   });
 
+  it("of which a person made a copy under a claimed name does not send a starter round in a circle", async () => {
+    const disk = emptyRun();
+    const processes = new Processes();
+    await acquireRunLock(disk, processes.table(1), run);
+    processes.dead.add(1);
+    await disk.link("/run/run.lock", "/run/run.lock.a0");
+    await expect(acquireRunLock(disk, processes.table(2), run)).rejects.toMatchObject({ code: "run/bad-lock" });
+  });
+
   it("that another holds by a person's doing is not released by the former owner", async () => {
     const disk = emptyRun();
     const processes = new Processes();
