@@ -5,7 +5,9 @@ import { z } from "zod";
 import { specSchema } from "./schema.ts";
 import {
   expressionPattern,
+  fallbackText,
   identifierPattern,
+  isRequired,
   type Key,
   type NumberShape,
   type SectionShape,
@@ -61,15 +63,15 @@ function zodOf(shape: Shape): z.ZodType {
 function zodSection({ keys }: SectionShape): z.ZodType {
   const fields = [...keys].map(([name, key]) => {
     const field = zodOf(key.shape);
-    const isRequired = key.fallback !== undefined && "required" in key.fallback;
-    return [name, (isRequired ? field : field.optional()).meta(describe(name, key))];
+    return [name, (isRequired(key) ? field : field.optional()).meta(describe(name, key))];
   });
   return z.strictObject(Object.fromEntries(fields));
 }
 
 /** What an editor shows for a key. */
-function describe(name: string, { description, aliases, fallback }: Key) {
-  const text = fallback !== undefined && "text" in fallback ? fallback.text : undefined;
+function describe(name: string, key: Key) {
+  const { description, aliases } = key;
+  const text = fallbackText(key);
   const elsewhere = aliases.length === 0 ? [] : [`Elsewhere: ${aliases.join(", ")}.`];
   const sentences = [description, ...(text === undefined ? [] : [`Default: ${text}.`]), ...elsewhere];
   const markdown = [description, ...(text === undefined ? [] : [`Default: \`${text}\``]), ...elsewhere];

@@ -7,7 +7,7 @@ import { readYaml } from "../source/read-yaml.ts";
 import { type Place, SourceText, standaloneExpression } from "../source/text.ts";
 import type { YamlEntry, YamlList, YamlMap, YamlNode, YamlScalar } from "../source/yaml-node.ts";
 import { specSchema } from "./schema.ts";
-import { branches, type Shape } from "./shape.ts";
+import { branches, fallbackItems, type Shape } from "./shape.ts";
 
 /** The document with every override applied, in order; one that cannot be is told of and left out. */
 export function applyOverrides(root: YamlMap, overrides: readonly string[], diagnostics: Diagnostics): YamlMap {
@@ -101,10 +101,8 @@ function appended(node: YamlNode | undefined, { value, steps }: Override, path: 
 
 /** What a list holds when the file does not give it. */
 function defaultItems(path: string): readonly YamlNode[] {
-  const fallback = specSchema.keys.get(path)?.fallback;
-  if (fallback === undefined || !("text" in fallback)) return [];
-  const words = fallback.text.match(/\w+/g) ?? [];
-  return words.map((word) =>
+  const key = specSchema.keys.get(path);
+  return (key === undefined ? [] : fallbackItems(key)).map((word) =>
     keyScalar(word, standaloneExpression("default", word).place({ start: 0, end: word.length })),
   );
 }

@@ -98,17 +98,13 @@ function resolveOptimizer(optimizer: Section): AdamwSpec | undefined {
   return betas && eps !== undefined ? { kind: "adamw", betas, eps, weightDecay } : undefined;
 }
 
-const standardBetas = [0.9, 0.95] as const;
-
 function betasOf(optimizer: Section): readonly [number, number] | undefined {
-  if (!optimizer.isGiven("betas")) return standardBetas;
   const node = optimizer.node("betas");
-  const items = node?.kind === "list" ? node.items : [];
-  const [first, second] = items.map((item, i) => {
+  const given = (node?.kind === "list" ? node.items : []).map((item, i) => {
     const path = `${optimizer.pathOf("betas")}[${i}]`;
-    return item.kind === "scalar"
-      ? optimizer.numberOf(item.text, { kind: "real", least: 0, below: 1 }, path)
-      : undefined;
+    const bounds = { kind: "real", least: 0, below: 1 } as const;
+    return item.kind === "scalar" ? optimizer.numberOf(item.text, bounds, path) : undefined;
   });
+  const [first, second] = optimizer.isGiven("betas") ? given : optimizer.fallbackItems("betas").map(Number);
   return first === undefined || second === undefined ? undefined : [first, second];
 }

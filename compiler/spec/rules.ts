@@ -56,10 +56,8 @@ function readEntries(
 export function readPrecision(root: Section): PrecisionRule[] {
   const { diagnostics, faulty } = root.reading;
   const node = root.node("precision");
-  const items = node?.kind === "list" ? node.items : undefined;
-  // Without the key: the recipe that is its default.
-  if (items === undefined) return [recipeRule("f32", root.place, "precision[0]")].flatMap((rule) => rule ?? []);
-  return items.flatMap((item, i): PrecisionRule[] => {
+  if (node?.kind !== "list") return defaultPrecision(root);
+  return node.items.flatMap((item, i): PrecisionRule[] => {
     const key = `precision[${i}]`;
     if (item.kind === "scalar" && typeof item.value === "string" && !faulty.has(item)) {
       const rule = recipeRule(item.value, item.place, key);
@@ -72,6 +70,11 @@ export function readPrecision(root: Section): PrecisionRule[] {
       return signature === undefined ? [] : [{ selector, signature, key }];
     });
   });
+}
+
+function defaultPrecision(root: Section): PrecisionRule[] {
+  const rules = root.fallbackItems("precision").map((name, i) => recipeRule(name, root.place, `precision[${i}]`));
+  return rules.flatMap((rule) => rule ?? []);
 }
 
 function recipeRule(name: string, place: Place, key: string): PrecisionRule | undefined {
@@ -145,16 +148,11 @@ export function readInit(train: Section): InitRule[] {
   const path = train.pathOf("init");
   const entries = readEntries(train, node, path, "without");
   const rules = entries.flatMap(({ selector, value, key }) => initRule(train, selector, value.text, key));
-  const text = node?.kind === "map" ? undefined : train.text("init");
-  const first = entries.length > 0 && isNamed(entries[0].selector, "all") ? rules.splice(0, 1) : [];
-  const all =
-    first.length > 0 ? first : initRule(train, everyOperation(train.place), text ?? standardInit(train), path);
+  const text = node?.kind === "scalar" ? node.text : train.fallback("init");
+  const first = rules.length > 0 && isNamed(rules[0].selector, "all") ? rules.splice(0, 1) : [];
+  const all = first.length > 0 || text === undefined ? first : initRule(train, everyOperation(train.place), text, path);
   if (rules.some(({ selector }) => isNamed(selector, "norm"))) return [...all, ...rules];
   return [...all, { selector: named("norm", train.place), distribution: { kind: "ones" }, key: path }, ...rules];
-}
-
-function standardInit(train: Section): ExpressionText {
-  return { text: "normal(0.02)", place: () => train.place };
 }
 
 function isNamed({ syntax }: Selector, name: string): boolean {

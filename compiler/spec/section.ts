@@ -11,7 +11,7 @@ import { nearest } from "../source/suggestions.ts";
 import type { ExpressionText, Place, Span } from "../source/text.ts";
 import type { YamlMap, YamlNode } from "../source/yaml-node.ts";
 import { isWithin } from "./scalar-fault.ts";
-import { branches, type Key, type NumberShape, type SectionShape } from "./shape.ts";
+import { branches, fallbackItems, fallbackText, type Key, type NumberShape, type SectionShape } from "./shape.ts";
 import type { FaultyNodes } from "./structure.ts";
 
 /** What all sections of one spec share. */
@@ -70,8 +70,7 @@ export class Section {
   placeOf(name: string): Place {
     const entry = this.#node?.entries.get(name);
     if (entry !== undefined) return entry.value.place;
-    const fallback = this.#key(name).fallback;
-    const words = fallback !== undefined && "text" in fallback ? (fallback.text.match(/[a-z_]+/g) ?? []) : [];
+    const words = fallbackText(this.#key(name))?.match(/[a-z_]+/g) ?? [];
     const source = words.findLast((word) => this.isGiven(word));
     return source === undefined ? this.place : this.placeOf(source);
   }
@@ -101,10 +100,19 @@ export class Section {
       const node = this.node(name);
       return node?.kind === "scalar" ? node.text : undefined;
     }
-    const { fallback } = this.#key(name);
-    if (fallback === undefined || !("text" in fallback)) return undefined;
-    const place = this.placeOf(name);
-    return { text: fallback.text, place: () => place };
+    return this.fallback(name);
+  }
+
+  /** The text of a default. */
+  fallback(name: string): ExpressionText | undefined {
+    const text = fallbackText(this.#key(name));
+    const place = this.isGiven(name) ? this.place : this.placeOf(name);
+    return text === undefined ? undefined : { text, place: () => place };
+  }
+
+  /** The items of a default that is a list. */
+  fallbackItems(name: string): string[] {
+    return fallbackItems(this.#key(name));
   }
 
   /** A whole or real number within the bounds of the schema. */

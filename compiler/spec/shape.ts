@@ -60,6 +60,20 @@ export function branches(shape: Shape): readonly Exclude<Shape, { kind: "either"
   return shape.kind === "either" ? shape.shapes.flatMap(branches) : [shape];
 }
 
+export function isRequired({ fallback }: Key): boolean {
+  return fallback !== undefined && "required" in fallback;
+}
+
+/** The text that is read when a key is left out. */
+export function fallbackText({ fallback }: Key): string | undefined {
+  return fallback !== undefined && "text" in fallback ? fallback.text : undefined;
+}
+
+/** The items of a default that is a list, such as `[0.9, 0.95]`. */
+export function fallbackItems(key: Key): string[] {
+  return fallbackText(key)?.match(/[\w.]+/g) ?? [];
+}
+
 /** Identifiers of the language. */
 export const identifierPattern = /^[A-Za-z][A-Za-z0-9_]{0,62}$/;
 

@@ -6,7 +6,7 @@ import * as say from "../source/messages/key.ts";
 import type { Place } from "../source/text.ts";
 import type { YamlList, YamlMap, YamlNode, YamlScalar } from "../source/yaml-node.ts";
 import { scalarFault } from "./scalar-fault.ts";
-import { branches, identifierPattern, type SectionShape, type Shape, yamlKind } from "./shape.ts";
+import { branches, identifierPattern, isRequired, type SectionShape, type Shape, yamlKind } from "./shape.ts";
 import { helpForUnknownKey } from "./unknown-keys.ts";
 import { nodeWords, shapeWords } from "./words.ts";
 
@@ -111,6 +111,6 @@ class StructureCheck {
 /** The keys that a section needs and has not. */
 export function missingFrom(node: YamlMap, { keys }: SectionShape): { name: string; description: string }[] {
   return [...keys]
-    .filter(([name, { fallback }]) => fallback !== undefined && "required" in fallback && !node.entries.has(name))
+    .filter(([name, key]) => isRequired(key) && !node.entries.has(name))
     .map(([name, { description }]) => ({ name, description }));
 }
