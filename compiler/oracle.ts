@@ -11,7 +11,7 @@ export interface OracleOptions {
   /** Round every value to its dtype, as a device stores it; false: exact, for gradient checks. */
   readonly rounds: boolean;
   /** Called after each node, with everything computed so far. */
-  readonly observe?: (node: Node, valueOf: (value: Value) => Float64Array) => void;
+  readonly observe?: (node: Node, dataOf: (value: Value) => Float64Array) => void;
 }
 
 const rounders: Record<DType, (value: number) => number> = { f32: Math.fround, i32: (value) => value };
@@ -44,14 +44,14 @@ export class Oracle {
       values.set(value, this.#given(value));
       roots.set(value, value.name);
     }
-    const valueOf = (value: Value): Float64Array => {
+    const dataOf = (value: Value): Float64Array => {
       const data = values.get(value);
       invariant(data !== undefined, `value ${value.name} was not computed`);
       return data;
     };
     for (const node of graph.nodes) {
       const op = opOf(node);
-      const inputs = node.inputs.map((value): Tensor => ({ type: value.type, data: valueOf(value) }));
+      const inputs = node.inputs.map((value): Tensor => ({ type: value.type, data: dataOf(value) }));
       op.reference(inputs, node).forEach((data, i) => {
         values.set(node.outputs[i], this.#rounded(data, node.outputs[i].type));
       });
@@ -59,11 +59,11 @@ export class Oracle {
         const root = roots.get(node.inputs[input]);
         invariant(root !== undefined, `${node.inputs[input].name} is updated in place but nothing holds it`, node.path);
         roots.set(node.outputs[output], root);
-        this.store.set(root, valueOf(node.outputs[output]));
+        this.store.set(root, dataOf(node.outputs[output]));
       }
-      this.#options.observe?.(node, valueOf);
+      this.#options.observe?.(node, dataOf);
     }
-    return new Map([...graph.results].map(([name, value]) => [name, valueOf(value)]));
+    return new Map([...graph.results].map(([name, value]) => [name, dataOf(value)]));
   }
 
   #given(value: Value): Float64Array {
@@ -73,7 +73,8 @@ export class Oracle {
       invariant(known.length === expected, `${value.name} needs ${expected} elements, got ${known.length}`);
       return known;
     }
-    const data = value.rule === undefined ? new Float64Array(elementCount(value.type)) : ropeTable(value.rule, value.type);
+    const data =
+      value.rule === undefined ? new Float64Array(elementCount(value.type)) : ropeTable(value.rule, value.type);
     const rounded = this.#rounded(data, value.type);
     this.store.set(value.name, rounded);
     return rounded;

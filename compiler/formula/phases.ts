@@ -2,7 +2,8 @@
 // whose arguments are known by then. Element values are computed again in each phase, unless they are stashed.
 
 import { invariant } from "../source/diagnostic.ts";
-import { type LoweredFormula, type Operation, type OperationName, operationsBelow } from "./lower.ts";
+import type { Formula } from "./formula.ts";
+import { type LoweredFormula, lowerFormula, type Operation, type OperationName, operationsBelow } from "./lower.ts";
 import { LANE, ROW } from "./terms.ts";
 
 export interface Store {
@@ -44,7 +45,19 @@ const transcendental: ReadonlySet<OperationName> = new Set<OperationName>([
   "erf",
 ]);
 
-export function planPhases(lowered: LoweredFormula): PhasePlan {
+const planned = new WeakMap<Formula, PhasePlan>();
+
+/** Lowers a formula and cuts it into phases; layers share formulas, so each is planned once. */
+export function phasesOf(formula: Formula): PhasePlan {
+  let plan = planned.get(formula);
+  if (plan === undefined) {
+    plan = planPhases(lowerFormula(formula));
+    planned.set(formula, plan);
+  }
+  return plan;
+}
+
+function planPhases(lowered: LoweredFormula): PhasePlan {
   const all = operationsBelow(lowered.outputs.map((o) => o.operation));
   const levels = levelsOf(all);
   const level = (operation: Operation): number => levels.get(operation) ?? 0;

@@ -151,18 +151,14 @@ function absorptionOf(
       build: (inputs, output, other, emitter) => {
         const view = whole.find((v) => v.operand === output);
         invariant(view !== undefined, "the output cannot be added to", node.path);
-        const { formula } = binding;
-        const name = freshName(formula, "addend");
-        const addend = formula.terms.input(name, ELEMENT);
-        const sum = (o: FormulaOutput) =>
-          o.name === view.port ? { ...o, term: formula.terms.add(o.term, addend) } : o;
+        const { formula, name } = withAddend(binding.formula, view.port);
         const label = `${labelOf(node, definition.name)}_add`;
         const attributes: DerivedAttributes = {
           label,
           source: definition.source,
           binding: {
             ...binding,
-            formula: { ...formula, inputs: [...formula.inputs, addend], outputs: formula.outputs.map(sum) },
+            formula,
             inputs: [...binding.inputs, { ...view, port: name, operand: inputs.length }],
           },
           outputs: node.outputs.map((o) => ({ port: o.name.slice(o.name.lastIndexOf(".") + 1), type: o.type })),
@@ -173,13 +169,26 @@ function absorptionOf(
   };
 }
 
-const freshName = (formula: Formula, wanted: string): string => {
-  const isTaken = (name: string) => formula.inputs.some((input) => input.name === name);
-  for (let i = 2, name = wanted; ; i++) {
-    if (!isTaken(name)) return name;
-    name = `${wanted}${i}`;
-  }
-};
+const sums = new WeakMap<Formula, Map<string, { readonly formula: Formula; readonly name: string }>>();
+
+/** The formula with one more input that is added to one of its outputs, and that input's name. */
+function withAddend(formula: Formula, output: string): { readonly formula: Formula; readonly name: string } {
+  const known = sums.get(formula) ?? new Map();
+  sums.set(formula, known);
+  const found = known.get(output);
+  if (found !== undefined) return found;
+  let name = "addend";
+  for (let i = 2; formula.inputs.some((input) => input.name === name); i++) name = `addend${i}`;
+  const addend = formula.terms.input(name, ELEMENT);
+  const sum = (o: FormulaOutput): FormulaOutput =>
+    o.name === output ? { ...o, term: formula.terms.add(o.term, addend) } : o;
+  const made = {
+    formula: { ...formula, inputs: [...formula.inputs, addend], outputs: formula.outputs.map(sum) },
+    name,
+  };
+  known.set(output, made);
+  return made;
+}
 
 /** What a node's kernel is called after: its op, or what a derived formula was derived from. */
 export const labelOf = (node: Node, opName: string): string =>
@@ -206,16 +215,17 @@ function emitDerivative(
   const seeded = binding.outputs.filter((view) => dOutputs[view.operand] !== undefined);
   const by = binding.inputs.filter((view) => wanted[view.operand]).map((view) => view.port);
   if (seeded.length === 0 || by.length === 0) return node.inputs.map(() => undefined);
-  const primal: Formula = {
-    ...binding.formula,
-    outputs: binding.formula.outputs.filter((o) => seeded.some((view) => view.port === o.name)),
-  };
   for (const view of binding.inputs) {
     const isShared = binding.groups > 1 && view.groupStep === 0 && (extentOfInput(binding, view.port) & ROW) !== 0;
     const message = `${view.port} is shared by groups of rows and has no gradient`;
     invariant(!isShared || !wanted[view.operand], message, node.path);
   }
-  const derivative = differentiateFormula(primal, { by, keep: keep.filter((name) => namesKept(binding, name)) });
+  const derivative = derivativeOf(
+    binding.formula,
+    seeded.map((view) => view.port),
+    by,
+    keep,
+  );
   const operandsOf = new OperandList();
   const inputs = derivative.inputs.map(({ name }): PortView => {
     const own = binding.inputs.find((view) => view.port === name);
@@ -248,8 +258,28 @@ function emitDerivative(
   return node.inputs.map((_, i) => (wanted[i] ? dInputs[results.indexOf(i)] : undefined));
 }
 
-const namesKept = (binding: FormulaBinding, name: string): boolean =>
-  binding.outputs.some((view) => view.port === name);
+const derivatives = new WeakMap<Formula, Map<string, Formula>>();
+
+/** The derivative of the seeded outputs by some inputs; layers share formulas, so each is derived once. */
+function derivativeOf(
+  formula: Formula,
+  seeded: readonly string[],
+  by: readonly string[],
+  keep: readonly string[],
+): Formula {
+  const known = derivatives.get(formula) ?? new Map<string, Formula>();
+  derivatives.set(formula, known);
+  const key = `${seeded} by ${by}`;
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  // Outputs that are kept are inputs of the derivative even where nothing depends on them.
+  const primal: Formula = { ...formula, outputs: formula.outputs.filter((o) => seeded.includes(o.name)) };
+  const names = new Map(formula.names);
+  for (const { name, term } of formula.outputs) if (keep.includes(name)) names.set(term, name);
+  const derivative = differentiateFormula({ ...primal, names }, { by, keep });
+  known.set(key, derivative);
+  return derivative;
+}
 
 /** Collects distinct operands. */
 class OperandList {

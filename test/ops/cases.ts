@@ -79,7 +79,11 @@ const index = (name: string, below: number, ...dims: Dim[]): CaseInput => ({
   type: tensor("i32", ...dims),
   make: (_, random) => Math.min(below - 1, Math.floor(((random() + 1) / 2) * below)),
 });
-const scalar = (name: string, value: number): CaseInput => ({ name, type: tensor("f32"), make: () => value });
+const scalar = (name: string, value: number): CaseInput => ({
+  name,
+  type: tensor("f32"),
+  make: () => Math.fround(value),
+});
 const state = (input: CaseInput): CaseInput => ({ ...input, isState: true });
 
 const rows = (n: number) => dim("rows", n);

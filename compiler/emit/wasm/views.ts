@@ -1,0 +1,160 @@
+// Kernels → views of their templates. Everything is resolved here: a template has no arithmetic.
+
+import type {
+  ColumnSumKernel,
+  GatherKernel,
+  Kernel,
+  MatmulKernel,
+  PackKernel,
+  ReduceFinishKernel,
+  ReducePartialKernel,
+  ScatterAddKernel,
+  ScatterStoreKernel,
+} from "../../kernels/plan.ts";
+import { attentionBackwardView, attentionPagedView, attentionView, productView } from "./attention.ts";
+import { formulaView } from "./formula.ts";
+import { headerView } from "./header.ts";
+
+/** Name of a template and what it is rendered with. */
+export interface TemplateView {
+  readonly template: string;
+  readonly view: object;
+}
+
+export function viewOf(kernel: Kernel): TemplateView {
+  return {
+    template: kernel.template,
+    view: { name: kernel.facts.name, header: headerView(kernel.facts), ...numbersOf(kernel) },
+  };
+}
+
+function numbersOf(kernel: Kernel): object {
+  switch (kernel.template) {
+    case "formula":
+      return formulaView(kernel);
+    case "attention":
+      return attentionView(kernel);
+    case "attention-backward":
+      return attentionBackwardView(kernel);
+    case "attention-paged":
+      return attentionPagedView(kernel);
+    case "matmul":
+      return matmulView(kernel);
+    case "pack":
+      return packView(kernel);
+    case "column-sum":
+      return columnSumView(kernel);
+    case "gather":
+      return gatherView(kernel);
+    case "scatter-add":
+      return scatterAddView(kernel);
+    case "scatter-store":
+      return scatterStoreView(kernel);
+    case "reduce-partial":
+      return reducePartialView(kernel);
+    case "reduce-finish":
+      return reduceFinishView(kernel);
+  }
+}
+
+function matmulView(kernel: MatmulKernel): object {
+  const { facts, a, b, tile, columns } = kernel;
+  const productName = `${facts.name}.product`;
+  const outPitch = kernel.outPitch * 4;
+  return {
+    productName,
+    products: [productView(productName, a, b, outPitch)],
+    addsRows: kernel.addend === "rows",
+    addsState: kernel.addend === "state",
+    countsRows: kernel.counted === "rows",
+    rows: kernel.rows,
+    depth: kernel.depth,
+    panels: Math.ceil(columns / 16),
+    columnTiles: Math.ceil(columns / tile.columns),
+    tileRows: tile.rows,
+    tilePanels: tile.columns / 16,
+    tileDepth: tile.depth,
+    outPitch,
+    aRow: a.row,
+    aDepth: a.depth,
+    bPanel: b.panel,
+    bDepth: b.depth,
+  };
+}
+
+function packView({ facts, rows, depth, pitch, panelsPerTile }: PackKernel): object {
+  const transposeName = `${facts.name}.transpose`;
+  return {
+    transposeName,
+    transposes: [{ name: transposeName, pitch: pitch * 4 }],
+    rows,
+    depth,
+    panels: Math.ceil(rows / 16),
+    panelsPerTile,
+    panelBytesOfSource: 16 * pitch * 4,
+    panelBytes: Math.ceil(depth / 4) * 4 * 64,
+  };
+}
+
+const columnSumView = ({ width, pitch, columnsPerTile }: ColumnSumKernel): object => ({
+  width,
+  pitch: pitch * 4,
+  columnsPerTile,
+});
+
+const gatherView = ({ width, tablePitch, outPitch, rowsPerTile }: GatherKernel): object => ({
+  rowBytes: width * 4,
+  tablePitch: tablePitch * 4,
+  outPitch: outPitch * 4,
+  rowsPerTile,
+});
+
+const scatterStoreView = ({ width, rowsPitch, outPitch, rowsPerTile }: ScatterStoreKernel): object => ({
+  rowBytes: width * 4,
+  rowsPitch: rowsPitch * 4,
+  outPitch: outPitch * 4,
+  rowsPerTile,
+});
+
+const scatterAddView = ({
+  width,
+  rowsPitch,
+  outPitch,
+  entries,
+  entriesPerTile,
+  accumulates,
+}: ScatterAddKernel): object => ({
+  vectorBytes: Math.ceil(width / 4) * 16,
+  rowsPitch: rowsPitch * 4,
+  outPitch: outPitch * 4,
+  entries,
+  entriesPerTile,
+  accumulates,
+});
+
+/** Four vectors per pass into four partial sums, then single vectors, then the last lanes with zeros behind them. */
+function reducePartialView({ squares, width, pitch, rowsPerTile }: ReducePartialKernel): object {
+  const value = "(local.get $value)";
+  const element = squares ? `(f32x4.mul ${value} ${value})` : value;
+  const unit = (index: number, mask?: string) => {
+    const load = `(v128.load offset=${16 * index} (local.get $at))`;
+    return {
+      load: mask === undefined ? load : `(v128.and ${load} (v128.const i32x4 ${mask}))`,
+      part: `part${index}`,
+      element,
+    };
+  };
+  const vectors = Math.floor(width / 4);
+  const passes = Math.floor(vectors / 4);
+  const loops: object[] = [];
+  if (passes > 0)
+    loops.push({ label: "passes", bytes: passes * 64, step: 64, units: [0, 1, 2, 3].map((i) => unit(i)) });
+  if (vectors % 4 > 0) loops.push({ label: "single", bytes: (vectors % 4) * 16, step: 16, units: [unit(0)] });
+  if (width % 4 > 0) {
+    const mask = [0, 1, 2, 3].map((lane) => (lane < width % 4 ? -1 : 0)).join(" ");
+    loops.push({ label: "last", bytes: 16, step: 16, units: [unit(0, mask)] });
+  }
+  return { pitch: pitch * 4, rowsPerTile, loops };
+}
+
+const reduceFinishView = ({ root }: ReduceFinishKernel): object => ({ root });

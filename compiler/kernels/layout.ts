@@ -1,0 +1,41 @@
+// Where the elements of a tensor lie on the wasm target.
+
+import type { Value } from "../graph/graph.ts";
+import { elementCount, rowsOf, type TensorType, widthOf } from "../graph/types.ts";
+import type { Layout, PlannedTensor, TensorStorage } from "./plan.ts";
+
+/** Floats per cache line; the register tile is as wide. */
+export const lineFloats = 16;
+/** Matmul kernels write two rows at a time; rows behind the last are theirs to overwrite. */
+const rowMultiple = 4;
+
+/**
+ * Rows are an odd number of 64-byte lines apart, so that walking down a column does not fall into one set of the L1 cache
+ * (wasm.md, section 2: 53 against 23 to 36 GF); vectors and scalars are contiguous.
+ */
+export function rowsLayout(type: TensorType): Layout {
+  if (type.dims.length < 2) {
+    const elements = Math.ceil(elementCount(type) / lineFloats) * lineFloats;
+    return { kind: "rows", rows: 1, pitch: elements };
+  }
+  const lines = Math.ceil(widthOf(type) / lineFloats);
+  const rows = Math.ceil(rowsOf(type) / rowMultiple) * rowMultiple;
+  return { kind: "rows", rows, pitch: (lines + 1 - (lines % 2)) * lineFloats };
+}
+
+export const plannedTensor = (name: string, type: TensorType, storage: TensorStorage): PlannedTensor => ({
+  name,
+  type,
+  storage,
+  layout: rowsLayout(type),
+  rule: undefined,
+});
+
+export const tensorOf = (value: Value): PlannedTensor => ({
+  ...plannedTensor(value.name, value.type, value.storage),
+  rule: value.rule,
+});
+
+export function pitchOf(tensor: PlannedTensor): number {
+  return tensor.layout.kind === "rows" ? tensor.layout.pitch : tensor.layout.panel;
+}

@@ -1,0 +1,122 @@
+// Gives every tensor its place: persistent ones side by side, those of one run where nothing alive lies.
+
+import { bytesOf } from "../graph/types.ts";
+import { invariant } from "../source/diagnostic.ts";
+import { layoutElements, type PlannedTensor, type TensorStorage } from "./plan.ts";
+import type { Wave } from "./schedule.ts";
+
+/** Offsets are multiples of this on every target. */
+const alignment = 256;
+
+export const tensorBytes = ({ layout, type }: PlannedTensor): number => layoutElements(layout) * bytesOf[type.dtype];
+
+const aligned = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
+
+/** Lifetime class of a tensor. */
+export type Arena =
+  | "inputs"
+  | "step"
+  | "parameters"
+  | "gradients"
+  | "optimizer"
+  | "state"
+  | "constants"
+  | "cache"
+  | "working"
+  | "activations";
+
+export const arenaOf: Readonly<Record<TensorStorage, Arena>> = {
+  input: "inputs",
+  step: "step",
+  parameter: "parameters",
+  gradient: "gradients",
+  moment: "optimizer",
+  state: "state",
+  constant: "constants",
+  cache: "cache",
+  working: "working",
+  intermediate: "activations",
+  workspace: "activations",
+};
+
+export interface PlacedTensor {
+  readonly tensor: PlannedTensor;
+  readonly arena: Arena;
+  readonly offset: number;
+}
+
+/** Persistent tensors in the order given; one name is one tensor. */
+export function placePersistent(tensors: readonly PlannedTensor[]): {
+  placed: Map<string, PlacedTensor>;
+  bytes: Map<Arena, number>;
+} {
+  const placed = new Map<string, PlacedTensor>();
+  const bytes = new Map<Arena, number>();
+  for (const tensor of tensors) {
+    if (placed.has(tensor.name)) continue;
+    const arena = arenaOf[tensor.storage];
+    invariant(arena !== "activations", `${tensor.name} is not persistent`);
+    const offset = bytes.get(arena) ?? 0;
+    placed.set(tensor.name, { tensor, arena, offset });
+    bytes.set(arena, offset + aligned(tensorBytes(tensor)));
+  }
+  return { placed, bytes };
+}
+
+interface Lifetime {
+  readonly tensor: PlannedTensor;
+  readonly bytes: number;
+  readonly first: number;
+  last: number;
+}
+
+/** The tensors of one run: the largest first, each at the lowest offset where nothing that lives with it lies. */
+export function placeTransient(
+  waves: readonly Wave[],
+  results: ReadonlySet<PlannedTensor>,
+): { placed: PlacedTensor[]; bytes: number; sum: number } {
+  const lifetimes = lifetimesOf(waves, results);
+  const order = [...lifetimes].sort((a, b) => b.bytes - a.bytes || a.first - b.first);
+  const done: { lifetime: Lifetime; offset: number }[] = [];
+  let bytes = 0;
+  for (const lifetime of order) {
+    const neighbours = done
+      .filter((d) => d.lifetime.first <= lifetime.last && lifetime.first <= d.lifetime.last)
+      .sort((a, b) => a.offset - b.offset);
+    let offset = 0;
+    for (const neighbour of neighbours) {
+      if (neighbour.offset >= offset + lifetime.bytes) break;
+      offset = Math.max(offset, neighbour.offset + neighbour.lifetime.bytes);
+    }
+    done.push({ lifetime, offset });
+    bytes = Math.max(bytes, offset + lifetime.bytes);
+  }
+  const placed = done.map(({ lifetime, offset }) => ({
+    tensor: lifetime.tensor,
+    arena: "activations" as const,
+    offset,
+  }));
+  return { placed, bytes, sum: lifetimes.reduce((total, l) => total + l.bytes, 0) };
+}
+
+function lifetimesOf(waves: readonly Wave[], results: ReadonlySet<PlannedTensor>): Lifetime[] {
+  const lifetimes = new Map<PlannedTensor, Lifetime>();
+  waves.forEach((wave, index) => {
+    for (const launch of wave) {
+      for (const operand of launch.operands) {
+        if (operand.kind !== "tensor" || arenaOf[operand.tensor.storage] !== "activations") continue;
+        const known = lifetimes.get(operand.tensor);
+        if (known !== undefined) known.last = index;
+        else {
+          const bytes = aligned(tensorBytes(operand.tensor));
+          lifetimes.set(operand.tensor, { tensor: operand.tensor, bytes, first: index, last: index });
+        }
+      }
+    }
+  });
+  for (const tensor of results) {
+    const lifetime = lifetimes.get(tensor);
+    if (lifetime !== undefined) lifetime.last = waves.length;
+  }
+  return [...lifetimes.values()];
+}

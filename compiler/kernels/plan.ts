@@ -1,0 +1,257 @@
+// What runs on one target: kernels with their numbers, launches, tensors with their layouts. Still no target syntax.
+
+import type { Formula } from "../formula/formula.ts";
+import type { PhasePlan } from "../formula/phases.ts";
+import type { Extent } from "../formula/terms.ts";
+import type { ConstantRule, Storage } from "../graph/graph.ts";
+import type { TensorType } from "../graph/types.ts";
+import type { Note } from "../source/notes.ts";
+
+/** How a tensor lies in memory. Sizes in elements; every row starts on 16 bytes. */
+export type Layout =
+  /** Rows `pitch` elements apart; `rows` includes rows that kernels may overwrite beyond the last. */
+  | { readonly kind: "rows"; readonly rows: number; readonly pitch: number }
+  /** [out, in] transposed into panels of `panel` outputs: element (o, i) at (o / panel) · in · panel + i · panel + o % panel. */
+  | { readonly kind: "panels"; readonly panels: number; readonly depth: number; readonly panel: number };
+
+export const layoutElements = (layout: Layout): number =>
+  layout.kind === "rows" ? layout.rows * layout.pitch : layout.panels * layout.depth * layout.panel;
+
+/** `working`: copies derived from parameters; `workspace`: what a kernel needs besides its outputs. */
+export type TensorStorage = Storage | "working" | "workspace";
+
+export interface PlannedTensor {
+  readonly name: string;
+  readonly type: TensorType;
+  readonly storage: TensorStorage;
+  readonly layout: Layout;
+  readonly rule: ConstantRule | undefined;
+}
+
+/** A number of rows: fixed, or one that the host writes before a run. */
+export type Count =
+  | { readonly kind: "fixed"; readonly value: number }
+  | { readonly kind: "live"; readonly name: string; readonly capacity: number };
+
+export const capacityOf = (count: Count): number => (count.kind === "fixed" ? count.value : count.capacity);
+
+/** `update` reads and writes; `part` writes a part that no other launch writes. */
+export type Access = "read" | "write" | "update" | "part";
+
+/** What a kernel's table holds, in order. */
+export type Operand =
+  | {
+      readonly kind: "tensor";
+      readonly tensor: PlannedTensor;
+      readonly access: Access;
+      readonly offset: number;
+    }
+  /** The address of a count. */
+  | { readonly kind: "count"; readonly count: Count }
+  /** No tensor: address 0. */
+  | { readonly kind: "none" };
+
+/** Number of tiles: the product of ceil(count / per). */
+export type TileCount = readonly { readonly count: Count; readonly per: number }[];
+
+export interface Launch {
+  readonly kernel: Kernel;
+  readonly operands: readonly Operand[];
+  readonly tiles: TileCount;
+  /** The operation that it computes a part of. */
+  readonly path: string;
+  /** Multiplications and additions of the launch, at capacity. */
+  readonly flops: number;
+}
+
+/** What one node, or one derived tensor, becomes. */
+export interface KernelPlan {
+  readonly launches: readonly Launch[];
+  readonly notes: readonly Note[];
+}
+
+/** What every kernel says of itself in its header. */
+export interface KernelFacts {
+  /** The op plus the facts that specialise it. */
+  readonly name: string;
+  readonly summary: string;
+  readonly formula: string;
+  readonly source: string;
+  /** Operands in table order, as `x: f32[rows, width 128], rows 144 apart`. */
+  readonly operands: readonly { readonly name: string; readonly description: string }[];
+  readonly tile: string;
+  readonly because: string;
+  /** The spec's key that it comes from. */
+  readonly key: string;
+}
+
+export interface FormulaPort {
+  readonly port: string;
+  readonly extent: Extent;
+  /** Index into the table. */
+  readonly operand: number;
+  /** Elements from row to row; 1 for a value per row. */
+  readonly pitch: number;
+  readonly laneStart: number;
+  readonly laneStep: number;
+  readonly groupStep: number;
+}
+
+/** One lowered formula over rows in tiles; sums over rows go to one row of partial sums per tile. */
+export interface FormulaKernel {
+  readonly template: "formula";
+  readonly facts: KernelFacts;
+  readonly plan: PhasePlan;
+  readonly lanes: number;
+  readonly groups: number;
+  readonly rowsPerTile: number;
+  readonly inputs: readonly FormulaPort[];
+  readonly outputs: readonly FormulaPort[];
+}
+
+/** Partial sums of columns added in order: one row out of many. */
+export interface ColumnSumKernel {
+  readonly template: "column-sum";
+  readonly facts: KernelFacts;
+  readonly width: number;
+  readonly pitch: number;
+  readonly columnsPerTile: number;
+}
+
+/** Strides of one operand of a matmul in bytes. */
+export interface MatmulKernel {
+  readonly template: "matmul";
+  readonly facts: KernelFacts;
+  /** a(i, k) stands at i · row + k · depth. */
+  readonly a: { readonly row: number; readonly depth: number };
+  /** b(k, j) stands at (j / 16) · panel + k · depth + (j % 16) · 4. */
+  readonly b: { readonly panel: number; readonly depth: number };
+  readonly outPitch: number;
+  readonly addend: "none" | "rows" | "state";
+  /** Which extents come from the table at run time: rows of the output, or the contraction. */
+  readonly counted: "rows" | "depth";
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+  readonly tile: { readonly rows: number; readonly columns: number; readonly depth: number };
+}
+
+/** Transposes rows of a weight into panels of 16. */
+export interface PackKernel {
+  readonly template: "pack";
+  readonly facts: KernelFacts;
+  readonly rows: number;
+  readonly depth: number;
+  readonly pitch: number;
+  readonly panelsPerTile: number;
+}
+
+export interface GatherKernel {
+  readonly template: "gather";
+  readonly facts: KernelFacts;
+  readonly width: number;
+  readonly tablePitch: number;
+  readonly outPitch: number;
+  readonly rowsPerTile: number;
+}
+
+export interface ScatterAddKernel {
+  readonly template: "scatter-add";
+  readonly facts: KernelFacts;
+  readonly width: number;
+  readonly rowsPitch: number;
+  readonly outPitch: number;
+  readonly entries: number;
+  readonly entriesPerTile: number;
+  readonly accumulates: boolean;
+}
+
+export interface ScatterStoreKernel {
+  readonly template: "scatter-store";
+  readonly facts: KernelFacts;
+  readonly width: number;
+  readonly rowsPitch: number;
+  readonly outPitch: number;
+  readonly rowsPerTile: number;
+}
+
+/** Sums of x or x² over a chunk of rows; one partial sum per tile. */
+export interface ReducePartialKernel {
+  readonly template: "reduce-partial";
+  readonly facts: KernelFacts;
+  readonly squares: boolean;
+  readonly width: number;
+  readonly pitch: number;
+  readonly rowsPerTile: number;
+}
+
+/** Adds partial sums in order. */
+export interface ReduceFinishKernel {
+  readonly template: "reduce-finish";
+  readonly facts: KernelFacts;
+  readonly root: boolean;
+}
+
+/** Bytes: offsets into a thread's scratch, and pitches of what lies there. */
+export type ScratchLayout = Readonly<Record<string, number>> & {
+  readonly scoresPitch: number;
+  readonly accPitch: number;
+};
+
+export interface AttentionNumbers {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly scale: number;
+  readonly score: Formula;
+  readonly mask: Formula;
+  /** Queries and keys per block. */
+  readonly queryBlock: number;
+  readonly keyBlock: number;
+  /** Elements from row to row. */
+  readonly qPitch: number;
+  readonly kvPitch: number;
+  readonly layout: ScratchLayout;
+  /** Bytes of scratch per thread. */
+  readonly scratch: number;
+}
+
+export interface AttentionKernel extends AttentionNumbers {
+  readonly template: "attention";
+  readonly facts: KernelFacts;
+  readonly sequence: number;
+  /** Queries per tile. */
+  readonly queryChunk: number;
+  readonly statisticsPitch: number;
+}
+
+export interface AttentionBackwardKernel extends AttentionNumbers {
+  readonly template: "attention-backward";
+  readonly facts: KernelFacts;
+  readonly sequence: number;
+  readonly statisticsPitch: number;
+}
+
+export interface AttentionPagedKernel extends AttentionNumbers {
+  readonly template: "attention-paged";
+  readonly facts: KernelFacts;
+  readonly page: number;
+  /** The most rows of a row tile. */
+  readonly queryChunk: number;
+  readonly tablePitch: number;
+  readonly tilePitch: number;
+}
+
+export type Kernel =
+  | FormulaKernel
+  | ColumnSumKernel
+  | MatmulKernel
+  | PackKernel
+  | GatherKernel
+  | ScatterAddKernel
+  | ScatterStoreKernel
+  | ReducePartialKernel
+  | ReduceFinishKernel
+  | AttentionKernel
+  | AttentionBackwardKernel
+  | AttentionPagedKernel;

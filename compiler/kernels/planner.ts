@@ -1,0 +1,172 @@
+// What the skeletons share while one graph is planned for wasm: tensors of values, workspace, derived copies, tiles.
+
+import type { Node, Value } from "../graph/graph.ts";
+import { type Dim, printType, rowsOf, type TensorType, widthOf } from "../graph/types.ts";
+import type { Op } from "../ops/contract.ts";
+import { labelOf } from "../ops/formula-op.ts";
+import { invariant } from "../source/diagnostic.ts";
+import type { Note } from "../source/notes.ts";
+import { pitchOf, plannedTensor, tensorOf } from "./layout.ts";
+import type { Count, KernelFacts, Launch, Operand, PlannedTensor } from "./plan.ts";
+
+/** Rows, columns and contraction length of a matmul's work item. */
+export interface MatmulTile {
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+}
+
+/** Copies of parameters in another layout, shared by all programs; made once per update. */
+export class DerivedTensors {
+  readonly #launches = new Map<string, { readonly tensor: PlannedTensor; readonly launch: Launch }>();
+
+  get launches(): readonly Launch[] {
+    return [...this.#launches.values()].map(({ launch }) => launch);
+  }
+
+  get(name: string, make: () => { tensor: PlannedTensor; launch: Launch }): PlannedTensor {
+    const known = this.#launches.get(name);
+    if (known !== undefined) return known.tensor;
+    const made = make();
+    this.#launches.set(name, made);
+    return made.tensor;
+  }
+}
+
+/** The planning of one node. */
+export class NodePlanner {
+  readonly node: Node;
+  readonly op: Op;
+  readonly because: string;
+  readonly derived: DerivedTensors;
+  readonly launches: Launch[] = [];
+  readonly notes: Note[] = [];
+  readonly #tensors: Map<Value, PlannedTensor>;
+  readonly #tileOf: (node: Node) => MatmulTile;
+  #workspaces = 0;
+
+  constructor(
+    node: Node,
+    op: Op,
+    because: string,
+    shared: { tensors: Map<Value, PlannedTensor>; derived: DerivedTensors; tileOf: (node: Node) => MatmulTile },
+  ) {
+    this.node = node;
+    this.op = op;
+    this.because = because;
+    this.derived = shared.derived;
+    this.#tensors = shared.tensors;
+    this.#tileOf = shared.tileOf;
+    // An output in place is its input's storage: one tensor.
+    for (const [output, input] of op.inPlace) shared.tensors.set(node.outputs[output], this.tensor(node.inputs[input]));
+  }
+
+  tensor(value: Value): PlannedTensor {
+    let tensor = this.#tensors.get(value);
+    if (tensor === undefined) {
+      tensor = tensorOf(value);
+      this.#tensors.set(value, tensor);
+    }
+    return tensor;
+  }
+
+  input(index: number): PlannedTensor {
+    return this.tensor(this.node.inputs[index]);
+  }
+
+  output(index: number): PlannedTensor {
+    return this.tensor(this.node.outputs[index]);
+  }
+
+  /** Memory that lives from the node's first launch to its last. */
+  workspace(type: TensorType): PlannedTensor {
+    const owner = this.node.outputs[0].name;
+    return plannedTensor(`${owner}.workspace${this.#workspaces++}`, type, "workspace");
+  }
+
+  get label(): string {
+    return labelOf(this.node, this.op.name);
+  }
+
+  get matmulTile(): MatmulTile {
+    return this.#tileOf(this.node);
+  }
+
+  launch(launch: Omit<Launch, "path">): void {
+    this.launches.push({ ...launch, path: this.node.path });
+  }
+
+  note(topic: string, sentence: string): void {
+    this.notes.push({ path: this.node.path, topic, sentence });
+  }
+
+  facts(name: string, operands: readonly { name: string; tensor: PlannedTensor }[], tile: string): KernelFacts {
+    return {
+      name,
+      summary: this.op.summary,
+      formula: this.op.formula(this.node),
+      source: this.op.source,
+      operands: operands.map(({ name: operand, tensor }) => ({ name: operand, description: describe(tensor) })),
+      tile,
+      because: this.because,
+      key: this.node.key,
+    };
+  }
+}
+
+/** `f32[…, width 128], rows 144 apart`: what specialises a kernel; the number of rows does not. */
+export function describe({ type, layout }: PlannedTensor): string {
+  if (layout.kind === "panels") return `${type.dtype} in panels of ${layout.panel}, ${layout.depth} deep`;
+  if (type.dims.length === 0) return `${type.dtype} scalar`;
+  if (type.dims.length === 1) return `${type.dtype}[${type.dims[0].name}]`;
+  const width = type.dims[type.dims.length - 1];
+  return `${type.dtype}[…, ${width.name} ${width.size}], rows ${layout.pitch} apart`;
+}
+
+export const read = (tensor: PlannedTensor, offset = 0): Operand => ({
+  kind: "tensor",
+  tensor,
+  access: "read",
+  offset,
+});
+export const write = (tensor: PlannedTensor, offset = 0): Operand => ({
+  kind: "tensor",
+  tensor,
+  access: "write",
+  offset,
+});
+/** Writes rows that no other launch of the node writes. */
+export const part = (tensor: PlannedTensor, offset = 0): Operand => ({
+  kind: "tensor",
+  tensor,
+  access: "part",
+  offset,
+});
+/** Reads what it writes. */
+export const update = (tensor: PlannedTensor, offset = 0): Operand => ({
+  kind: "tensor",
+  tensor,
+  access: "update",
+  offset,
+});
+export const none: Operand = { kind: "none" };
+export const countOperand = (count: Count): Operand => ({ kind: "count", count });
+export const fixed = (value: number): Count => ({ kind: "fixed", value });
+
+/** How many rows of a tensor are in use: its leading dimension may be live, the others are fixed. */
+export function rowCount(type: TensorType): Count {
+  const leading = type.dims.length < 2 ? type.dims : type.dims.slice(0, -1);
+  const live = leading.find((d) => d.live !== undefined);
+  const rows = type.dims.length < 2 ? (type.dims[0]?.size ?? 1) : rowsOf(type);
+  if (live === undefined) return fixed(rows);
+  invariant(leading.length === 1, `a live dimension must be the only leading one in ${printType(type)}`);
+  return { kind: "live", name: live.live ?? live.name, capacity: rows };
+}
+
+/** Whole rows that make about 16 thousand elements: enough work per tile, and few tiles per thread. */
+export function rowsPerTile(width: number): number {
+  return Math.max(1, Math.min(512, Math.floor(16384 / Math.max(1, width))));
+}
+
+export const widthDim = (type: TensorType): Dim => type.dims[type.dims.length - 1] ?? { name: "one", size: 1 };
+export { pitchOf, widthOf };

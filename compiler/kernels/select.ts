@@ -1,0 +1,58 @@
+// Graph → launches: each node's kernel is the first choice of its op that fits.
+
+import type { Graph, Node, Value } from "../graph/graph.ts";
+import { opOf } from "../ops/index.ts";
+import type { SkeletonName, SkeletonRequest } from "../ops/skeletons.ts";
+import { invariant } from "../source/diagnostic.ts";
+import type { Note } from "../source/notes.ts";
+import type { Launch, PlannedTensor } from "./plan.ts";
+import { type DerivedTensors, type MatmulTile, NodePlanner } from "./planner.ts";
+import { planAttention, planAttentionBackward, planAttentionPaged } from "./skeletons/attention.ts";
+import { planLinearCrossEntropy } from "./skeletons/cross-entropy.ts";
+import { planFormula } from "./skeletons/formula.ts";
+import { planMatmul } from "./skeletons/matmul.ts";
+import { planGather, planReduce, planScatterAdd, planScatterStore } from "./skeletons/memory.ts";
+
+export interface Selection {
+  readonly launches: readonly Launch[];
+  /** The tensor of every value; values in place share their state's. */
+  readonly tensors: ReadonlyMap<Value, PlannedTensor>;
+  readonly notes: readonly Note[];
+}
+
+type SkeletonPlanner<R> = (planner: NodePlanner, request: R) => void;
+
+const skeletons: { readonly [S in SkeletonName]: SkeletonPlanner<Extract<SkeletonRequest, { readonly skeleton: S }>> } =
+  {
+    formula: planFormula,
+    matmul: planMatmul,
+    linear_cross_entropy: planLinearCrossEntropy,
+    attention: planAttention,
+    attention_backward: planAttentionBackward,
+    attention_paged: planAttentionPaged,
+    gather: planGather,
+    scatter_add: planScatterAdd,
+    scatter_store: planScatterStore,
+    reduce: planReduce,
+  };
+
+export function selectKernels(graph: Graph, derived: DerivedTensors, tileOf: (node: Node) => MatmulTile): Selection {
+  const tensors = new Map<Value, PlannedTensor>();
+  const launches: Launch[] = [];
+  const notes: Note[] = [];
+  for (const node of graph.nodes) {
+    const op = opOf(node);
+    const choice = op.kernels.wasm.find((c) => c.fits(node));
+    invariant(choice !== undefined, `no wasm kernel of ${op.name} fits`, node.path);
+    const planner = new NodePlanner(node, op, choice.because, { tensors, derived, tileOf });
+    const request = choice.request(node);
+    // The table's entry for a name takes requests of that name: the one place where that is not visible to the checker.
+    (skeletons[request.skeleton] as SkeletonPlanner<SkeletonRequest>)(planner, request);
+    launches.push(...planner.launches);
+    for (const { kernel } of planner.launches.slice(0, 1)) {
+      planner.note("kernel", `${node.op} (${node.direction}) runs as ${kernel.facts.name}: ${choice.because}`);
+    }
+    notes.push(...planner.notes);
+  }
+  return { launches, tensors, notes };
+}

@@ -1,0 +1,218 @@
+// Plans attention: blocks, chunks and what lies in a thread's scratch.
+
+import { classifyBlock, intervalProgram } from "../../formula/interval.ts";
+import { postorder } from "../../formula/terms.ts";
+import { rowsOf } from "../../graph/types.ts";
+import type { AttentionBackwardRequest, AttentionRequest, PagedAttentionRequest } from "../../ops/skeletons.ts";
+import type { PlannedTensor, ScratchLayout } from "../plan.ts";
+import { fixed, type NodePlanner, pitchOf, read, rowCount, update, write } from "../planner.ts";
+
+/** Queries and keys per block, and queries per tile: part of the result's bits, and the same in every form. */
+const queryBlock = 32;
+const keyBlock = 64;
+/** Also the most rows of a row tile in `extend`. */
+export const queryChunk = 64;
+
+type Shape = Pick<AttentionRequest, "heads" | "kvHeads" | "headDim" | "scale" | "formulas">;
+
+/** Consecutive areas of scratch, each on 64 bytes. */
+class ScratchPlan {
+  #bytes = 0;
+
+  area(bytes: number): number {
+    const start = this.#bytes;
+    this.#bytes = Math.ceil((start + bytes) / 64) * 64;
+    return start;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+}
+
+/** A row of one head in scratch: whole panels, an odd number of lines apart. */
+function accumulatorPitch(headDim: number): number {
+  const lines = Math.ceil(headDim / 16);
+  return (lines + 1 - (lines % 2)) * 64;
+}
+
+const scoresPitch = (keyBlock + 16) * 4;
+const panelBytes = (headDim: number): number => Math.ceil(headDim / 4) * 4 * 64;
+const keyPanels = keyBlock / 16;
+
+function forwardLayout(
+  { heads, kvHeads, headDim }: Shape,
+  copiesRows: boolean,
+): { layout: ScratchLayout; scratch: number } {
+  const plan = new ScratchPlan();
+  const accPitch = accumulatorPitch(headDim);
+  const rows = (heads / kvHeads) * queryChunk;
+  const statisticsBytes = rows * 4;
+  const panelsOffset = plan.area(keyPanels * panelBytes(headDim));
+  const scoresOffset = plan.area(queryBlock * scoresPitch);
+  const accOffset = plan.area((rows + 1) * accPitch);
+  const totalOffset = plan.area(statisticsBytes);
+  const resetBytes = plan.bytes - accOffset;
+  const mostOffset = plan.area(statisticsBytes);
+  const copies = copiesRows
+    ? {
+        rowPitch: accPitch,
+        keyRowsOffset: plan.area((keyBlock + 1) * accPitch),
+        valueRowsOffset: plan.area((keyBlock + 1) * accPitch),
+      }
+    : {};
+  const offsets = { panelsOffset, scoresOffset, accOffset, totalOffset, mostOffset, resetBytes, statisticsBytes };
+  const layout = { ...offsets, ...copies, scoresPitch, accPitch, accBytes: Math.ceil(headDim / 4) * 16 };
+  return { layout, scratch: plan.bytes };
+}
+
+function backwardLayout(
+  { heads, kvHeads, headDim }: Shape,
+  sequence: number,
+): { layout: ScratchLayout; scratch: number } {
+  const plan = new ScratchPlan();
+  const accPitch = accumulatorPitch(headDim);
+  const panelsOffset = plan.area(keyPanels * panelBytes(headDim));
+  const valuePanelsOffset = plan.area(keyPanels * panelBytes(headDim));
+  const scoresOffset = plan.area((queryBlock + 1) * scoresPitch);
+  const dScoresOffset = plan.area((queryBlock + 1) * scoresPitch);
+  const dKeysOffset = plan.area((keyBlock + 1) * accPitch);
+  const dValuesOffset = plan.area((keyBlock + 1) * accPitch);
+  const dKeysBytes = plan.bytes - dKeysOffset;
+  const dQueriesOffset = plan.area((queryBlock + 1) * accPitch);
+  const deltaOffset = plan.area((heads / kvHeads) * sequence * 4);
+  const keys = { dKeysOffset, dValuesOffset, dKeysBytes, dQueriesOffset, deltaOffset };
+  const layout = { panelsOffset, valuePanelsOffset, scoresOffset, dScoresOffset, ...keys, scoresPitch, accPitch };
+  return { layout, scratch: plan.bytes };
+}
+
+/** How many blocks the mask lets the kernel skip, or leaves without a test; documents are known at run time only. */
+function noteBlocks(planner: NodePlanner, { formulas, heads }: Shape, sequence: number): void {
+  const program = intervalProgram(formulas.mask);
+  const counts = [0, 0, 0];
+  const usesHead = postorder(formulas.mask.outputs.map((o) => o.term)).some(
+    (t) => t.op === "input" && t.name === "head",
+  );
+  for (let head = 0; head < (usesHead ? heads : 1); head++) {
+    for (let q = 0; q < sequence; q += queryBlock) {
+      for (let k = 0; k < sequence; k += keyBlock) {
+        const limit = (start: number, block: number) => Math.min(sequence, start + block) - 1;
+        const pairs = {
+          q_low: q,
+          q_high: limit(q, queryBlock),
+          k_low: k,
+          k_high: limit(k, keyBlock),
+          head_low: head,
+          head_high: head,
+        };
+        counts[classifyBlock(program, { ...pairs, same_document_may: 1, same_document_must: 1 })]++;
+      }
+    }
+  }
+  const total = counts[0] + counts[1] + counts[2];
+  planner.note(
+    "kernel",
+    `of ${total} blocks of ${queryBlock} queries by ${keyBlock} keys the mask skips ${counts[0]}, tests ${counts[1]} and passes ${counts[2]}`,
+  );
+}
+
+const numbersOf = ({ heads, kvHeads, headDim, scale, formulas }: Shape, q: PlannedTensor, k: PlannedTensor) => ({
+  heads,
+  kvHeads,
+  headDim,
+  scale,
+  score: formulas.score,
+  mask: formulas.mask,
+  queryBlock,
+  keyBlock,
+  qPitch: pitchOf(q),
+  kvPitch: pitchOf(k),
+});
+
+const shapeName = ({ heads, kvHeads, headDim }: Shape): string => `h${heads}kv${kvHeads}d${headDim}`;
+
+export function planAttention(planner: NodePlanner, request: AttentionRequest): void {
+  const { sequence, kvHeads } = request;
+  const inputs = [request.q, request.k, request.v, request.documents].map((i) => planner.input(i));
+  const [out, statistics] = [planner.output(request.out), planner.output(request.logSumExp)];
+  const names = ["q", "k", "v", "documents", "out", "statistics"];
+  const tensors = [...inputs, out, statistics];
+  const chunks = Math.ceil(sequence / queryChunk);
+  const sequences = rowsOf(inputs[0].type) / sequence;
+  noteBlocks(planner, request, sequence);
+  planner.launch({
+    kernel: {
+      template: "attention",
+      facts: planner.facts(
+        `attention_${shapeName(request)}_t${sequence}`,
+        names.map((name, i) => ({ name, tensor: tensors[i] })),
+        `${queryChunk} queries of the heads that share a key-value head, in blocks of ${queryBlock} by ${keyBlock}`,
+      ),
+      ...numbersOf(request, inputs[0], inputs[1]),
+      ...forwardLayout(request, false),
+      sequence,
+      queryChunk,
+      statisticsPitch: pitchOf(statistics),
+    },
+    operands: [...inputs.map((t) => read(t)), write(out), write(statistics)],
+    tiles: [{ count: fixed(sequences * kvHeads * chunks), per: 1 }],
+    flops: planner.op.flops(planner.node),
+  });
+}
+
+export function planAttentionBackward(planner: NodePlanner, request: AttentionBackwardRequest): void {
+  const { sequence, kvHeads } = request;
+  const inputs = [request.q, request.k, request.v, request.documents, request.out, request.logSumExp, request.dOut];
+  const outputs = [request.dQ, request.dK, request.dV].map((i) => planner.output(i));
+  const given = inputs.map((i) => planner.input(i));
+  const names = ["q", "k", "v", "documents", "out", "statistics", "d_out", "d_q", "d_k", "d_v"];
+  const tensors = [...given, ...outputs];
+  planner.launch({
+    kernel: {
+      template: "attention-backward",
+      facts: planner.facts(
+        `attention_backward_${shapeName(request)}_t${sequence}`,
+        names.map((name, i) => ({ name, tensor: tensors[i] })),
+        `one sequence and key-value head, in blocks of ${queryBlock} queries by ${keyBlock} keys`,
+      ),
+      ...numbersOf(request, given[0], given[1]),
+      ...backwardLayout(request, sequence),
+      sequence,
+      statisticsPitch: pitchOf(given[5]),
+    },
+    operands: [...given.map((t) => read(t)), ...outputs.map((t) => update(t))],
+    tiles: [{ count: fixed((rowsOf(given[0].type) / sequence) * kvHeads), per: 1 }],
+    flops: planner.op.flops(planner.node),
+  });
+}
+
+export function planAttentionPaged(planner: NodePlanner, request: PagedAttentionRequest): void {
+  const { page, kvHeads } = request;
+  const inputs = [request.q, request.kCache, request.vCache, request.positions, request.pageTable, request.rowTiles];
+  const given = inputs.map((i) => planner.input(i));
+  const out = planner.output(request.out);
+  const names = ["q", "k", "v", "positions", "page_table", "row_tiles", "out"];
+  const tensors = [...given, out];
+  planner.launch({
+    kernel: {
+      template: "attention-paged",
+      facts: planner.facts(
+        `attention_paged_${shapeName(request)}_p${page}`,
+        names.map((name, i) => ({ name, tensor: tensors[i] })),
+        `one row tile of the heads that share a key-value head, in blocks of ${queryBlock} by ${keyBlock}`,
+      ),
+      ...numbersOf(request, given[0], given[1]),
+      ...forwardLayout(request, true),
+      page,
+      queryChunk,
+      tablePitch: pitchOf(given[4]),
+      tilePitch: pitchOf(given[5]),
+    },
+    operands: [...given.map((t) => read(t)), write(out)],
+    tiles: [
+      { count: rowCount(given[5].type), per: 1 },
+      { count: fixed(kvHeads), per: 1 },
+    ],
+    flops: planner.op.flops(planner.node),
+  });
+}

@@ -1,0 +1,163 @@
+// Plans products. Activations and weights are read where they lie; only a weight whose rows are the output's columns is
+// transposed into panels, once per update.
+
+import { dim, rowsOf, tensor, widthOf } from "../../graph/types.ts";
+import type { MatmulRequest } from "../../ops/skeletons.ts";
+import { lineFloats, plannedTensor } from "../layout.ts";
+import type { Count, Kernel, Launch, MatmulKernel, Operand, PlannedTensor } from "../plan.ts";
+import {
+  countOperand,
+  describe,
+  fixed,
+  type MatmulTile,
+  type NodePlanner,
+  none,
+  part,
+  pitchOf,
+  read,
+  rowCount,
+  update,
+  write,
+} from "../planner.ts";
+
+/** One product over tensors that are already planned; used by every skeleton that multiplies. */
+export interface Product {
+  readonly form: MatmulRequest["form"];
+  readonly a: PlannedTensor;
+  readonly b: PlannedTensor;
+  readonly out: PlannedTensor;
+  readonly addend: PlannedTensor | undefined;
+  /** The flag of a state that is the output itself. */
+  readonly first: PlannedTensor | undefined;
+  /** Rows of a (NT, NN), or the contraction (TN): what may change from run to run. */
+  readonly count: Count;
+  /** Whether other launches write other rows of out. */
+  readonly isPart: boolean;
+  /** Byte offsets of a chunk of rows. */
+  readonly offsets: { readonly a: number; readonly b: number; readonly out: number };
+}
+
+export function planMatmul(planner: NodePlanner, request: MatmulRequest): void {
+  const a = planner.input(request.a);
+  const count = rowCount(a.type);
+  const { addend, accumulate } = request;
+  launchProduct(planner, {
+    form: request.form,
+    a,
+    b: planner.input(request.b),
+    out: planner.output(request.out),
+    addend: addend === undefined ? undefined : planner.input(addend),
+    first: accumulate === undefined ? undefined : planner.input(accumulate.first),
+    count,
+    isPart: false,
+    offsets: { a: 0, b: 0, out: 0 },
+  });
+}
+
+export function launchProduct(planner: NodePlanner, product: Product): void {
+  const { form, a, out, count, offsets, addend, first } = product;
+  const b = form === "NT" ? packedWeight(planner, product.b) : product.b;
+  const columns = form === "NT" ? rowsOf(product.b.type) : widthOf(product.b.type);
+  const rows = form === "TN" ? widthOf(a.type) : 0;
+  const depth = form === "TN" ? 0 : widthOf(a.type);
+  const tile = fitTile(planner.matmulTile, columns);
+  const kernel: MatmulKernel = {
+    template: "matmul",
+    facts: planner.facts(
+      matmulName(planner, product, columns, form === "TN" ? rows : depth),
+      [
+        { name: "a", tensor: a },
+        { name: "b", tensor: b },
+        { name: "out", tensor: out },
+      ],
+      `${tile.rows} rows by ${tile.columns} columns, contraction in blocks of ${tile.depth}; registers hold 2 by 16`,
+    ),
+    a: form === "TN" ? { row: 4, depth: pitchOf(a) * 4 } : { row: pitchOf(a) * 4, depth: 4 },
+    b: b.layout.kind === "panels" ? { panel: b.layout.depth * 64, depth: 64 } : { panel: 64, depth: pitchOf(b) * 4 },
+    outPitch: pitchOf(out),
+    addend: addend !== undefined ? "rows" : first !== undefined ? "state" : "none",
+    counted: form === "TN" ? "depth" : "rows",
+    rows,
+    columns,
+    depth,
+    tile,
+  };
+  const extra: Operand = addend !== undefined ? read(addend, offsets.out) : first !== undefined ? read(first) : none;
+  const rowTiles = form === "TN" ? fixed(rows) : count;
+  planner.launch({
+    kernel,
+    operands: [read(a, offsets.a), read(b, offsets.b), outOperand(product), extra, countOperand(count)],
+    tiles: [
+      { count: rowTiles, per: tile.rows },
+      { count: fixed(columns), per: tile.columns },
+    ],
+    flops:
+      2 * (form === "TN" ? rows * columns : columns * depth) * (count.kind === "fixed" ? count.value : count.capacity),
+  });
+}
+
+function outOperand({ out, addend, first, isPart, offsets }: Product): Operand {
+  if (first !== undefined || addend === out) return update(out);
+  return isPart ? part(out, offsets.out) : write(out);
+}
+
+/** Whole panels, and no wider than the output. */
+function fitTile(tile: MatmulTile, columns: number): MatmulTile {
+  const widest = Math.ceil(columns / lineFloats) * lineFloats;
+  return { ...tile, columns: Math.min(tile.columns, widest) };
+}
+
+function matmulName(planner: NodePlanner, { form, addend, first }: Product, columns: number, other: number): string {
+  const extra = addend !== undefined ? "_addend" : first !== undefined ? "_state" : "";
+  const extents = form === "TN" ? `m${other}n${columns}` : `n${columns}k${other}`;
+  const { rows, columns: tileColumns, depth } = fitTile(planner.matmulTile, columns);
+  return `matmul_${form.toLowerCase()}_${extents}${extra}_t${rows}x${tileColumns}x${depth}`;
+}
+
+/** The weight's rows as columns of 16: a working copy of a parameter, or workspace where the operand is made in this run. */
+function packedWeight(planner: NodePlanner, weight: PlannedTensor): PlannedTensor {
+  const [rows, depth] = [rowsOf(weight.type), widthOf(weight.type)];
+  const layout = { kind: "panels", panels: Math.ceil(rows / 16), depth: Math.ceil(depth / 4) * 4, panel: 16 } as const;
+  const type = tensor("f32", dim("out", rows), dim("in", depth));
+  if (weight.storage !== "parameter") {
+    const packed: PlannedTensor = { ...planner.workspace(type), layout };
+    planner.launch(packLaunch(planner, weight, packed));
+    return packed;
+  }
+  return planner.derived.get(`panels.${weight.name}`, () => {
+    const packed: PlannedTensor = { ...plannedTensor(`panels.${weight.name}`, type, "working"), layout };
+    return { tensor: packed, launch: packLaunch(planner, weight, packed) };
+  });
+}
+
+function packLaunch(planner: NodePlanner, weight: PlannedTensor, packed: PlannedTensor): Launch {
+  const [rows, depth] = [rowsOf(weight.type), widthOf(weight.type)];
+  const panelsPerTile = Math.max(1, Math.floor(16384 / (16 * depth)));
+  const kernel: Kernel = {
+    template: "pack",
+    facts: {
+      name: `pack_n${rows}k${depth}`,
+      summary: "Transposes a weight into panels of 16 outputs for the forward product.",
+      formula: "panels[p, k, j] = weight[16 p + j, k]",
+      source: "packing of matmul operands, Goto and van de Geijn, doi:10.1145/1356052.1356053",
+      operands: [
+        { name: "weight", description: describe(weight) },
+        { name: "panels", description: describe(packed) },
+      ],
+      tile: `${panelsPerTile} panels`,
+      because: "the product reads 16 outputs side by side, and the checkpoint's layout has them in 16 rows",
+      key: "",
+    },
+    rows,
+    depth,
+    pitch: pitchOf(weight),
+    panelsPerTile,
+  };
+  return {
+    kernel,
+    operands: [read(weight), write(packed)],
+    tiles: [{ count: fixed(Math.ceil(rows / 16)), per: panelsPerTile }],
+    path: planner.node.path,
+    flops: 0,
+  };
+}

@@ -1,0 +1,161 @@
+// Plans what moves rows by index, and sums over everything.
+
+import { dim, rowsOf, tensor, widthOf } from "../../graph/types.ts";
+import type { GatherRequest, ReduceRequest, ScatterAddRequest, ScatterStoreRequest } from "../../ops/skeletons.ts";
+import { capacityOf } from "../plan.ts";
+import {
+  countOperand,
+  fixed,
+  type NodePlanner,
+  none,
+  part,
+  pitchOf,
+  read,
+  rowCount,
+  rowsPerTile,
+  update,
+  write,
+} from "../planner.ts";
+
+export function planGather(planner: NodePlanner, request: GatherRequest): void {
+  const [table, index, out] = [planner.input(request.table), planner.input(request.index), planner.output(request.out)];
+  const width = widthOf(out.type);
+  const perTile = rowsPerTile(width);
+  const rows = rowCount(out.type);
+  const operands = [
+    { name: "entries", tensor: table },
+    { name: "index", tensor: index },
+    { name: "out", tensor: out },
+  ];
+  planner.launch({
+    kernel: {
+      template: "gather",
+      facts: planner.facts(`gather_w${width}`, operands, `${perTile} rows`),
+      width,
+      tablePitch: pitchOf(table),
+      outPitch: pitchOf(out),
+      rowsPerTile: perTile,
+    },
+    operands: [read(table), read(index), write(out), countOperand(rows)],
+    tiles: [{ count: rows, per: perTile }],
+    flops: 0,
+  });
+}
+
+export function planScatterAdd(planner: NodePlanner, request: ScatterAddRequest): void {
+  const [rows, index, out] = [planner.input(request.rows), planner.input(request.index), planner.output(request.out)];
+  const width = widthOf(out.type);
+  const entries = rowsOf(out.type);
+  const entriesPerTile = Math.max(8, Math.ceil(entries / 64));
+  const { accumulate } = request;
+  const operands = [
+    { name: "rows", tensor: rows },
+    { name: "index", tensor: index },
+    { name: "out", tensor: out },
+  ];
+  planner.launch({
+    kernel: {
+      template: "scatter-add",
+      facts: planner.facts(
+        `scatter_add_e${entries}w${width}${accumulate ? "_state" : ""}`,
+        operands,
+        `${entriesPerTile} entries`,
+      ),
+      width,
+      rowsPitch: pitchOf(rows),
+      outPitch: pitchOf(out),
+      entries,
+      entriesPerTile,
+      accumulates: accumulate !== undefined,
+    },
+    operands: [
+      read(rows),
+      read(index),
+      accumulate === undefined ? write(out) : update(out),
+      accumulate === undefined ? none : read(planner.input(accumulate.first)),
+      countOperand(rowCount(rows.type)),
+    ],
+    tiles: [{ count: fixed(entries), per: entriesPerTile }],
+    flops: planner.op.flops(planner.node),
+  });
+}
+
+export function planScatterStore(planner: NodePlanner, request: ScatterStoreRequest): void {
+  const [rows, index, out] = [planner.input(request.rows), planner.input(request.index), planner.output(request.out)];
+  const width = widthOf(out.type);
+  const perTile = rowsPerTile(width);
+  const count = rowCount(rows.type);
+  const operands = [
+    { name: "rows", tensor: rows },
+    { name: "index", tensor: index },
+    { name: "out", tensor: out },
+  ];
+  planner.launch({
+    kernel: {
+      template: "scatter-store",
+      facts: planner.facts(`scatter_store_w${width}`, operands, `${perTile} rows`),
+      width,
+      rowsPitch: pitchOf(rows),
+      outPitch: pitchOf(out),
+      rowsPerTile: perTile,
+    },
+    operands: [read(rows), read(index), update(out), countOperand(count)],
+    tiles: [{ count, per: perTile }],
+    flops: 0,
+  });
+}
+
+/** Partial sums of every input into one vector, then one sum over it. */
+export function planReduce(planner: NodePlanner, request: ReduceRequest): void {
+  const { node } = planner;
+  const squares = request.element === "x * x";
+  const inputs = request.inputs.map((i) => {
+    const x = planner.input(i);
+    const [width, rows] =
+      x.type.dims.length < 2 ? [x.type.dims[0]?.size ?? 1, fixed(1)] : [widthOf(x.type), rowCount(x.type)];
+    const perTile = rowsPerTile(width);
+    return { x, width, rows, perTile, parts: Math.ceil(capacityOf(rows) / perTile) };
+  });
+  const total = inputs.reduce((sum, { parts }) => sum + parts, 0);
+  const partials = planner.workspace(tensor("f32", dim("parts", total)));
+  let offset = 0;
+  for (const { x, width, rows, perTile, parts } of inputs) {
+    const name = `${squares ? "sum_squares" : "sum"}_w${width}`;
+    const operands = [
+      { name: "x", tensor: x },
+      { name: "parts", tensor: partials },
+    ];
+    planner.launch({
+      kernel: {
+        template: "reduce-partial",
+        facts: planner.facts(name, operands, `${perTile} rows`),
+        squares,
+        width,
+        pitch: pitchOf(x),
+        rowsPerTile: perTile,
+      },
+      operands: [read(x), part(partials, 4 * offset), countOperand(rows)],
+      tiles: [{ count: rows, per: perTile }],
+      flops: (squares ? 2 : 1) * width * capacityOf(rows),
+    });
+    offset += parts;
+  }
+  const out = planner.output(request.out);
+  const root = request.finish === "sqrt(sum)";
+  const operands = [
+    { name: "parts", tensor: partials },
+    { name: "out", tensor: out },
+  ];
+  planner.launch({
+    kernel: {
+      template: "reduce-finish",
+      facts: planner.facts(root ? "finish_norm" : "finish_sum", operands, "one"),
+      root,
+    },
+    operands: [read(partials), write(out), countOperand(fixed(total))],
+    tiles: [{ count: fixed(1), per: 1 }],
+    flops: total,
+  });
+  if (inputs.length > 1)
+    planner.note("kernel", `${node.op} adds ${total} partial sums of ${inputs.length} tensors in order`);
+}

@@ -1,0 +1,170 @@
+// The manifest: what the compiler writes and the runtime reads. The one file that compiler/emit may import from here.
+
+/** A runtime runs exactly the manifests of its own version. */
+export const manifestVersion = 1;
+
+/** JSON expression over live counts: a number, a name, or an operation on two expressions. */
+export type Expression = number | string | readonly [ExpressionOperator, Expression, Expression];
+export type ExpressionOperator = "+" | "-" | "*" | "ceil_div" | "min" | "max";
+
+export interface ManifestDim {
+  readonly name: string;
+  readonly size: number;
+}
+
+export type ManifestLayout =
+  | { readonly kind: "rows"; readonly rows: number; readonly pitch: number }
+  | { readonly kind: "panels"; readonly panels: number; readonly depth: number; readonly panel: number };
+
+/** A tensor's place: bytes from the start of its arena. Pitches are in elements. */
+export interface ManifestTensor {
+  readonly name: string;
+  readonly dtype: "f32" | "i32";
+  readonly dims: readonly ManifestDim[];
+  readonly layout: ManifestLayout;
+  readonly arena: string;
+  readonly offset: number;
+}
+
+/** How a constant is computed at load. */
+export interface RopeRule {
+  readonly kind: "rope_cos" | "rope_sin";
+  readonly theta: number;
+  readonly rotaryDim: number;
+  readonly llama3?: {
+    readonly factor: number;
+    readonly lowFreqFactor: number;
+    readonly highFreqFactor: number;
+    readonly original: number;
+  };
+}
+
+export type InitRule =
+  | { readonly kind: "normal"; readonly standardDeviation: number }
+  | { readonly kind: "uniform"; readonly low: number; readonly high: number }
+  | { readonly kind: "zeros" }
+  | { readonly kind: "ones" };
+
+/** A parameter by its checkpoint name; gradient and moments are tensors of the same shape. */
+export interface ManifestParameter {
+  readonly name: string;
+  readonly dims: readonly number[];
+  /** Path of the operation that it belongs to. */
+  readonly path: string;
+  readonly init: InitRule;
+  readonly decay: number;
+  /** Absent where the model does not train. */
+  readonly gradient?: string;
+  readonly moments?: readonly [string, string];
+}
+
+/** What a kernel finds in its table. */
+export type ManifestOperand =
+  | { readonly tensor: string; readonly offset?: number }
+  /** The address of a count: a number, or the live count of that name. */
+  | { readonly count: number | string }
+  /** Address 0. */
+  | null;
+
+export interface ManifestLaunch {
+  /** Index into `kernels`. */
+  readonly kernel: number;
+  readonly operands: readonly ManifestOperand[];
+  /** How many tiles there are. */
+  readonly tiles: Expression;
+  readonly path: string;
+  readonly flops: number;
+}
+
+/** Launches of one wave do not depend on each other. */
+export interface ManifestProgram {
+  readonly name: string;
+  readonly waves: readonly (readonly ManifestLaunch[])[];
+  /** Tensors that live for one run. */
+  readonly tensors: readonly ManifestTensor[];
+  readonly inputs: readonly string[];
+  /** Tensors that hold what the program is run for, by name. */
+  readonly results: Readonly<Record<string, string>>;
+}
+
+export interface ManifestKernel {
+  /** The export's name. */
+  readonly name: string;
+  readonly file: string;
+  /** Of the text. */
+  readonly sha256: string;
+  /** Bytes of scratch per thread. */
+  readonly scratch: number;
+  readonly template: string;
+}
+
+export interface ManifestSchedulePiece {
+  readonly unit: "steps" | "tokens";
+  readonly start: number;
+  readonly end: number;
+  readonly shape: "constant" | "warmup" | "linear" | "cosine";
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface ManifestSchedule {
+  readonly pieces: readonly ManifestSchedulePiece[];
+}
+
+export interface ManifestTraining {
+  /** Tokens per sequence, and sequences per micro-batch. */
+  readonly sequence: number;
+  readonly micro: number;
+  readonly sequences: ManifestSchedule;
+  readonly steps: number;
+  readonly learningRate: ManifestSchedule;
+  /** Absent: no clipping. */
+  readonly clip?: ManifestSchedule;
+  readonly seed: number;
+  readonly evaluateEvery: number;
+  readonly saveEvery: number;
+  readonly sampleEvery: number;
+}
+
+export interface ManifestServing {
+  readonly sequences: number;
+  /** The most new tokens of one call. */
+  readonly tokens: number;
+  readonly pages: number;
+  readonly page: number;
+  /** The most rows of one row tile. */
+  readonly rowTile: number;
+}
+
+export interface ManifestData {
+  readonly tokenizer: string;
+  readonly train: readonly string[];
+  readonly validation: number | readonly string[];
+  readonly skipBadLines: boolean;
+}
+
+export interface Manifest {
+  readonly version: number;
+  readonly name: string;
+  readonly target: "wasm";
+  readonly model: {
+    readonly vocab: number;
+    readonly context: number;
+    readonly width: number;
+    readonly layers: number;
+    readonly tieEmbeddings: boolean;
+  };
+  readonly training?: ManifestTraining;
+  readonly serving: ManifestServing;
+  readonly data?: ManifestData;
+  readonly parameters: readonly ManifestParameter[];
+  /** Persistent tensors; those of one run are with their program. */
+  readonly tensors: readonly ManifestTensor[];
+  readonly constants: readonly { readonly tensor: string; readonly rule: RopeRule }[];
+  /** Bytes by name, in the order in which they lie in memory. */
+  readonly arenas: Readonly<Record<string, number>>;
+  readonly kernels: readonly ManifestKernel[];
+  /** The assembled kernels. */
+  readonly module: string;
+  readonly programs: readonly ManifestProgram[];
+}

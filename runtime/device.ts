@@ -1,0 +1,42 @@
+// What a device is to the rest of the runtime: tensors by name, programs by name.
+
+import type { Manifest } from "./contract.ts";
+
+export type DeviceName = "wasm";
+
+/** Live counts of a run, by name. */
+export type Counts = Readonly<Record<string, number>>;
+
+/** A model's memory on a device, with its programs ready to run. */
+export interface Device {
+  readonly name: DeviceName;
+  readonly manifest: Manifest;
+  /** For people: what runs here, such as `wasm, 2 threads`. */
+  readonly description: string;
+  /** Bytes that the device holds for the model. */
+  readonly memoryBytes: number;
+  /** Runs a program to its end. */
+  run(program: string, counts?: Counts): Promise<void>;
+  /** Runs a program launch by launch and calls `after` between them; slow, for diagnosis. */
+  runStepwise(program: string, counts: Counts, after: (launch: LaunchReport) => Promise<void> | void): Promise<void>;
+  /** Writes row-major values into a tensor, from row `first` on. */
+  write(tensor: string, data: Float32Array | Int32Array, first?: number): void;
+  /** Reads `count` values of a tensor (all of them without it), from row `first` on; `program` owns tensors of one run. */
+  read(tensor: string, options?: ReadOptions): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+export interface ReadOptions {
+  readonly program?: string;
+  readonly first?: number;
+  readonly count?: number;
+}
+
+export interface LaunchReport {
+  readonly index: number;
+  readonly path: string;
+  readonly kernel: string;
+  /** Tensors that the launch may have written, by name. */
+  readonly operands: readonly string[];
+  readonly milliseconds: number;
+}

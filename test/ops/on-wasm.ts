@@ -1,0 +1,48 @@
+// Compiles graphs for wasm and opens them on a device: what conformance tests of ops share.
+
+import { assemble } from "../../compiler/emit/assemble.ts";
+import { renderKernels } from "../../compiler/emit/kernel-files.ts";
+import { targetManifest } from "../../compiler/emit/manifest.ts";
+import type { Graph } from "../../compiler/graph/graph.ts";
+import { elementCount, type TensorType } from "../../compiler/graph/types.ts";
+import { planTarget } from "../../compiler/kernels/program.ts";
+import { defaultMatmulTile } from "../../compiler/kernels/tile.ts";
+import type { Manifest } from "../../runtime/contract.ts";
+import type { Device } from "../../runtime/device.ts";
+import { openWasm } from "../../runtime/devices/wasm.ts";
+
+export async function manifestOf(
+  graphs: readonly Graph[],
+  keepsAll = false,
+): Promise<{ manifest: Manifest; module: Uint8Array }> {
+  const plan = planTarget({ graphs, updates: new Set(), tileOf: () => defaultMatmulTile, keepsAll });
+  const kernels = renderKernels(plan);
+  const module = await assemble(kernels.files);
+  const manifest: Manifest = {
+    ...targetManifest(plan, kernels),
+    name: "case",
+    model: { vocab: 1, context: 1, width: 1, layers: 0, tieEmbeddings: false },
+    serving: { sequences: 1, tokens: 1, pages: 1, page: 1, rowTile: 64 },
+    parameters: [],
+  };
+  return { manifest, module };
+}
+
+export async function openGraphs(graphs: readonly Graph[], threads = 2, keepsAll = false): Promise<Device> {
+  const { manifest, module } = await manifestOf(graphs, keepsAll);
+  return openWasm(manifest, module, { threads });
+}
+
+export function writeTensor(device: Device, name: string, type: TensorType, data: ArrayLike<number>): void {
+  device.write(name, type.dtype === "i32" ? Int32Array.from(data) : Float32Array.from(data));
+}
+
+/** How far a computed value is outside its tolerance: 2 · bound + the smallest normal number; negative: inside. */
+export function excess(got: number, expected: number, bound: number): number {
+  if (Number.isNaN(expected)) return Number.isNaN(got) ? -1 : Number.POSITIVE_INFINITY;
+  if (got === expected) return -1;
+  const difference = Math.abs(got - expected);
+  return Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference - (2 * bound + 1.1754943508222875e-38);
+}
+
+export { elementCount };
