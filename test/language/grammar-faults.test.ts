@@ -45,6 +45,12 @@ describe("B1: what is too deep is refused at its place and quickly", () => {
     expect(parser.parseFormula(standaloneExpression("test", nested(256)), new Diagnostics())).toBeDefined();
   });
 
+  test("two differences of 150 terms side by side are no deeper than one", () => {
+    const difference = `x${"-x".repeat(150)}`;
+    const text = standaloneExpression("test", `max(${difference}, ${difference})`);
+    expect(parser.parseFormula(text, new Diagnostics())).toBeDefined();
+  });
+
   test("a sum of 100,000 terms is refused by its length", () => {
     const text = `x${" + x".repeat(99_999)}`;
     expect(faultText(parser.parseFormula, text)).toBe(

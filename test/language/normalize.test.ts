@@ -111,6 +111,7 @@ test.each([
     "schedules of both units",
     ["train.lr=warmup(5) to 1e-3 then hold(until 10k tokens) then linear(10k tokens) to 0 then hold"],
   ],
+  ["a schedule that is longer than training", ["train.lr=1e-3 for 200"]],
   ["a schedule behind the end", ["train.lr=warmup(500) to 1e-3 then cosine to 1e-4"]],
   [
     "init and decay",

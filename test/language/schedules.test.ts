@@ -123,6 +123,16 @@ describe("batches", () => {
     ]);
   });
 
+  test("pieces of tokens meet exactly, though steps do not", () => {
+    const train = batchOf('{ sequences: "linear(1000 tokens) from 4 to 8 then hold(1000 tokens) then 4", micro: 4 }');
+    // The second piece begins with step 4 at 1024 tokens and ends with step 6: 1024 + 2 * 512 = 2048.
+    expect(train && piecesText(train.batch.sequences)).toEqual([
+      "linear 4..8 on [0, 1000) tokens",
+      "constant 8..8 on [1000, 2000) tokens",
+      "constant 4..4 on [6, 100) steps",
+    ]);
+  });
+
   test.each([
     ["{ sequences: cosine(10) from 4 to 8 then 8, micro: 4 }", "11:23 schedule/not-for-batch"],
     ["{ sequences: warmup(10) to 8 then 8, micro: 4 }", "11:23 schedule/not-for-batch"],

@@ -65,6 +65,13 @@ test.each([
   expect(matched(text).sort()).toEqual([...paths].sort());
 });
 
+test("many `**` take no longer than one", () => {
+  const began = performance.now();
+  expect(matched(`${"**.".repeat(500)}nothing`)).toEqual([]);
+  expect(matched(`${"**.*.".repeat(3)}down`)).toEqual([]);
+  expect(performance.now() - began).toBeLessThan(200);
+});
+
 test("classes match wherever their operations are", () => {
   expect(matched("all")).toHaveLength(operations.length);
   expect(matched("linear")).toHaveLength(10);

@@ -51,6 +51,9 @@ test.each([
   ["9007199254740992", 2 ** 53],
   ["1e-300", 1e-300],
   ["5e-324", 5e-324],
+  // A hair above the middle between two floats goes up, the middle itself to the even one.
+  ["2^53 + 1 + 2^-80", 2 ** 53 + 2],
+  ["2^53 + 1", 2 ** 53],
 ])("%s is %d", (text, value) => {
   expect(sizeNumber(size(text)) + 0).toBe(value + 0);
 });

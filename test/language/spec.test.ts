@@ -42,6 +42,11 @@ test("a spec without training or data is for serving", () => {
   expect(specOf(text)).toMatchObject({ train: undefined, data: undefined });
 });
 
+test("a call of serving may have a token of each sequence and no more", () => {
+  expect(specOf(`${smallSpec}serve: { sequences: 8, tokens: 8 }\n`).serve.tokens).toBe(8);
+  expect(specOf(`${smallSpec}serve: { sequences: 300 }\n`).serve.tokens).toBe(300);
+});
+
 test("data", () => {
   const data = (entries: string) =>
     specOf(`${smallSpec}data: { tokenizer: bytes, train: [a, "b/*.txt"]${entries} }\n`).data;

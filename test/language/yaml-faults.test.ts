@@ -166,6 +166,7 @@ describe("A15: encodings", () => {
 
   test("a byte order mark and CRLF are accepted, and places are right behind them", () => {
     expect(faults("\ufeffa: 1\r\nb: &x 1\r\n")).toEqual(["error 2:4 yaml/anchor"]);
+    expect(faults("\ufeffa: &x 1")).toEqual(["error 1:4 yaml/anchor"]);
   });
 
   test("the replacement character itself is text", () => {
