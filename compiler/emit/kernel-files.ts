@@ -1,9 +1,10 @@
 // Kernels → texts, each once: kernels that differ in nothing share one file, and two that share a name by accident do not.
 
 import { createHash } from "node:crypto";
-import type { Kernel } from "../kernels/plan.ts";
+import type { Kernel, Launch, Use } from "../kernels/plan.ts";
 import type { TargetPlan } from "../kernels/program.ts";
 import { ident } from "./comment.ts";
+import { headerText } from "./header.ts";
 import { Renderer } from "./render.ts";
 import { viewOf } from "./wasm/views.ts";
 
@@ -21,40 +22,72 @@ export interface KernelFiles {
   readonly indexOf: (kernel: Kernel) => number;
 }
 
-export function renderKernels(plan: TargetPlan): KernelFiles {
-  const renderer = new Renderer("wasm", "wat");
-  const identities = new Identities();
-  const byKey = new Map<string, number>();
-  const byName = new Map<string, number>();
-  const files: KernelFile[] = [];
-  const indexOf = (kernel: Kernel): number => {
-    const key = identities.keyOf(kernel);
-    const known = byKey.get(key);
-    if (known !== undefined) return known;
-    const index = addKernel(kernel, renderer, files, byName);
-    byKey.set(key, index);
-    return index;
-  };
-  for (const program of plan.programs) for (const launch of program.waves.flat()) indexOf(launch.kernel);
-  return { files, indexOf };
+/** A kernel that is being collected: its code, and everybody who launches it. */
+interface Draft {
+  readonly kernel: Kernel;
+  readonly code: string;
+  readonly uses: Use[];
 }
 
-function addKernel(kernel: Kernel, renderer: Renderer, files: KernelFile[], byName: Map<string, number>): number {
-  const render = (name: string): KernelFile => {
-    const named: Kernel = { ...kernel, facts: { ...kernel.facts, name: ident(name) } };
-    const { template, view } = viewOf(named);
-    const text = renderer.render(template, view);
-    const sha256 = createHash("sha256").update(text).digest("hex");
-    return { name, file: `wasm/${name}.wat`, text, sha256, kernel: named };
-  };
-  const own = render(kernel.facts.name);
-  const sameName = byName.get(own.name);
-  if (sameName !== undefined && files[sameName].text === own.text) return sameName;
-  // Two formulas of one kind and size, such as activations that differ by layer: the text's own hash tells them apart.
-  const file = sameName === undefined ? own : render(`${own.name}_${own.sha256.slice(0, 8)}`);
-  const index = byName.get(file.name) ?? files.push(file) - 1;
-  byName.set(file.name, index);
-  return index;
+export function renderKernels(plan: TargetPlan, spec: string): KernelFiles {
+  const collection = new Collection();
+  for (const program of plan.programs) for (const launch of program.waves.flat()) collection.add(launch);
+  const files = collection.drafts.map(({ kernel, code, uses }): KernelFile => {
+    const text = `${headerText(kernel, uses, spec, "wat", ";;")}\n${code}`;
+    const { name } = kernel.facts;
+    return { name, file: `wasm/${name}.wat`, text, sha256: sha256(text), kernel };
+  });
+  return { files, indexOf: (kernel) => collection.indexOf(kernel) };
+}
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+class Collection {
+  readonly drafts: Draft[] = [];
+  readonly #renderer = new Renderer("wasm", "wat");
+  readonly #identities = new Identities();
+  readonly #byKey = new Map<string, number>();
+  readonly #byName = new Map<string, number>();
+  /** Layers share kernel objects rarely, keys always. */
+  readonly #known = new Map<Kernel, number>();
+
+  add({ kernel, use }: Launch): void {
+    this.drafts[this.indexOf(kernel)].uses.push(use);
+  }
+
+  indexOf(kernel: Kernel): number {
+    const known = this.#known.get(kernel);
+    if (known !== undefined) return known;
+    const key = this.#identities.keyOf(kernel);
+    const index = this.#byKey.get(key) ?? this.#render(kernel);
+    this.#byKey.set(key, index);
+    this.#known.set(kernel, index);
+    return index;
+  }
+
+  #render(kernel: Kernel): number {
+    const code = this.#code(kernel);
+    const own = kernel.facts.name;
+    const sameName = this.#byName.get(own);
+    if (sameName === undefined) return this.#push({ kernel, code, uses: [] });
+    if (this.drafts[sameName].code === code) return sameName;
+    // Two formulas of one kind and size, such as activations that differ by layer: the code's hash tells them apart.
+    const name = `${own}_${sha256(code).slice(0, 8)}`;
+    const renamed: Kernel = { ...kernel, facts: { ...kernel.facts, name } };
+    return this.#byName.get(name) ?? this.#push({ kernel: renamed, code: this.#code(renamed), uses: [] });
+  }
+
+  #code(kernel: Kernel): string {
+    ident(kernel.facts.name);
+    const { template, view } = viewOf(kernel);
+    return this.#renderer.render(template, view);
+  }
+
+  #push(draft: Draft): number {
+    const index = this.drafts.push(draft) - 1;
+    this.#byName.set(draft.kernel.facts.name, index);
+    return index;
+  }
 }
 
 /** Numbers objects that kernels share by identity (formulas, phases), so that a kernel has a key without its text. */

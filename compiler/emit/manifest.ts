@@ -73,7 +73,7 @@ const launchEntry = (launch: Launch, kernels: KernelFiles): ManifestLaunch => ({
   kernel: kernels.indexOf(launch.kernel),
   operands: launch.operands.map(operandEntry),
   tiles: tilesEntry(launch.tiles),
-  path: launch.path,
+  path: launch.use.path,
   flops: launch.flops,
 });
 

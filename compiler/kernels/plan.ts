@@ -58,8 +58,7 @@ export interface Launch {
   readonly kernel: Kernel;
   readonly operands: readonly Operand[];
   readonly tiles: TileCount;
-  /** The operation that it computes a part of. */
-  readonly path: string;
+  readonly use: Use;
   /** Multiplications and additions of the launch, at capacity. */
   readonly flops: number;
 }
@@ -70,19 +69,26 @@ export interface KernelPlan {
   readonly notes: readonly Note[];
 }
 
-/** What every kernel says of itself in its header. */
+/** What a kernel says of itself, wherever it is used. */
 export interface KernelFacts {
   /** The op plus the facts that specialise it. */
   readonly name: string;
   readonly summary: string;
   readonly formula: string;
   readonly source: string;
-  /** Operands in table order, as `x: f32[rows, width 128], rows 144 apart`. */
+  /** Operands in table order, as `x: f32 rows of 128, 144 apart`. */
   readonly operands: readonly { readonly name: string; readonly description: string }[];
   readonly tile: string;
-  readonly because: string;
+}
+
+/** Who uses a kernel and why: the rest of its header. */
+export interface Use {
+  /** The operation that the launch computes a part of. */
+  readonly path: string;
+  readonly direction: string;
   /** The spec's key that it comes from. */
   readonly key: string;
+  readonly because: string;
 }
 
 export interface FormulaPort {

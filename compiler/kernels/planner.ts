@@ -1,13 +1,13 @@
 // What the skeletons share while one graph is planned for wasm: tensors of values, workspace, derived copies, tiles.
 
 import type { Node, Value } from "../graph/graph.ts";
-import { type Dim, printType, rowsOf, type TensorType, widthOf } from "../graph/types.ts";
+import { printType, rowsOf, type TensorType, widthOf } from "../graph/types.ts";
 import type { Op } from "../ops/contract.ts";
 import { labelOf } from "../ops/formula-op.ts";
 import { invariant } from "../source/diagnostic.ts";
 import type { Note } from "../source/notes.ts";
 import { pitchOf, plannedTensor, tensorOf } from "./layout.ts";
-import type { Count, KernelFacts, Launch, Operand, PlannedTensor } from "./plan.ts";
+import type { Count, KernelFacts, Launch, Operand, PlannedTensor, Use } from "./plan.ts";
 
 /** Rows, columns and contraction length of a matmul's work item. */
 export interface MatmulTile {
@@ -92,35 +92,47 @@ export class NodePlanner {
     return this.#tileOf(this.node);
   }
 
-  launch(launch: Omit<Launch, "path">): void {
-    this.launches.push({ ...launch, path: this.node.path });
+  launch(launch: Omit<Launch, "use">): void {
+    this.launches.push({ ...launch, use: this.use });
+  }
+
+  get use(): Use {
+    const { path, direction, key } = this.node;
+    return { path, direction, key, because: this.because };
   }
 
   note(topic: string, sentence: string): void {
     this.notes.push({ path: this.node.path, topic, sentence });
   }
 
-  facts(name: string, operands: readonly { name: string; tensor: PlannedTensor }[], tile: string): KernelFacts {
-    return {
-      name,
-      summary: this.op.summary,
-      formula: this.op.formula(this.node),
-      source: this.op.source,
-      operands: operands.map(({ name: operand, tensor }) => ({ name: operand, description: describe(tensor) })),
-      tile,
-      because: this.because,
-      key: this.node.key,
-    };
+  /** Facts of a kernel that is the op itself. */
+  facts(name: string, operands: readonly OperandFact[], tile: string): KernelFacts {
+    const { summary, source } = this.op;
+    return kernelFacts({ name, summary, formula: this.op.formula(this.node), source }, operands, tile);
   }
 }
 
-/** `f32[…, width 128], rows 144 apart`: what specialises a kernel; the number of rows does not. */
-export function describe({ type, layout }: PlannedTensor): string {
+export interface OperandFact {
+  readonly name: string;
+  readonly tensor: PlannedTensor;
+}
+
+export const kernelFacts = (
+  facts: Pick<KernelFacts, "name" | "summary" | "formula" | "source">,
+  operands: readonly OperandFact[],
+  tile: string,
+): KernelFacts => ({
+  ...facts,
+  operands: operands.map(({ name, tensor }) => ({ name, description: describe(tensor) })),
+  tile,
+});
+
+/** What of a tensor specialises a kernel: not its name, not its number of rows. */
+function describe({ type, layout }: PlannedTensor): string {
   if (layout.kind === "panels") return `${type.dtype} in panels of ${layout.panel}, ${layout.depth} deep`;
   if (type.dims.length === 0) return `${type.dtype} scalar`;
-  if (type.dims.length === 1) return `${type.dtype}[${type.dims[0].name}]`;
-  const width = type.dims[type.dims.length - 1];
-  return `${type.dtype}[…, ${width.name} ${width.size}], rows ${layout.pitch} apart`;
+  if (type.dims.length === 1) return `${type.dtype} vector`;
+  return `${type.dtype} rows of ${widthOf(type)}, ${layout.pitch} apart`;
 }
 
 export const read = (tensor: PlannedTensor, offset = 0): Operand => ({
@@ -168,5 +180,4 @@ export function rowsPerTile(width: number): number {
   return Math.max(1, Math.min(512, Math.floor(16384 / Math.max(1, width))));
 }
 
-export const widthDim = (type: TensorType): Dim => type.dims[type.dims.length - 1] ?? { name: "one", size: 1 };
-export { pitchOf, widthOf };
+export { pitchOf };

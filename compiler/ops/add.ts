@@ -27,4 +27,6 @@ export const add = defineFormulaOp<null>({
     outputs: [plainView("sum", 0)],
   }),
   absorbable: "add",
+  // Both gradients are the adjoint itself: no node.
+  gradient: { kind: "separate", build: ({ dOutputs: [d] }) => [d, d] },
 });

@@ -16,7 +16,6 @@ import {
   attributesOf,
   type Gradient,
   type GradientRequest,
-  type NoGradient,
   type Op,
   type OutputPort,
   placeOf,
@@ -64,7 +63,7 @@ export interface FormulaOpDefinition<A> {
   readonly keep?: readonly string[];
   readonly inPlace?: Op["inPlace"];
   readonly recompute?: RecomputeClass;
-  readonly gradient?: NoGradient;
+  readonly gradient?: Op["gradient"];
   readonly absorbable?: Op["absorbable"];
 }
 

@@ -16,7 +16,7 @@ export async function manifestOf(
   keepsAll = false,
 ): Promise<{ manifest: Manifest; module: Uint8Array }> {
   const plan = planTarget({ graphs, updates: new Set(), tileOf: () => defaultMatmulTile, keepsAll });
-  const kernels = renderKernels(plan);
+  const kernels = renderKernels(plan, "case");
   const module = await assemble(kernels.files);
   const manifest: Manifest = {
     ...targetManifest(plan, kernels),

@@ -18,7 +18,6 @@ import { exp, log } from "../../targets/wasm/elementary.ts";
 import { spellInterval } from "../../targets/wasm/interval.ts";
 import { countReaders, Speller } from "../../targets/wasm/spell.ts";
 import { commentText } from "../comment.ts";
-import { headerView } from "./header.ts";
 
 /** Parameters and locals that the templates declare in the functions that hold formulas. */
 const templateLocals = [
@@ -194,7 +193,6 @@ function commonView(kernel: AttentionKernel | AttentionBackwardKernel | Attentio
   const { name } = kernel.facts;
   const { headDim, heads, kvHeads, layout } = kernel;
   return {
-    header: headerView(kernel.facts),
     name,
     headDim,
     kvHeads,

@@ -7,7 +7,6 @@ import type { FormulaKernel, FormulaPort } from "../../kernels/plan.ts";
 import { invariant } from "../../source/diagnostic.ts";
 import { addBytes, get, i32, WatCode } from "../../targets/wasm/code.ts";
 import { countReaders, type Leaves, Speller } from "../../targets/wasm/spell.ts";
-import { type HeaderView, headerView } from "./header.ts";
 import { type ModuleView, moduleView, type OperandView, operandViews } from "./module.ts";
 
 interface LoopView {
@@ -27,7 +26,6 @@ interface PhaseView {
 }
 
 export interface FormulaView extends ModuleView {
-  readonly header: HeaderView;
   readonly name: string;
   readonly operands: readonly OperandView[];
   readonly rowsOffset: number;
@@ -82,7 +80,6 @@ class FormulaWriter {
     const usesScratch = this.#plan.stash.length > 0;
     return {
       ...moduleView(this.#code, usesScratch),
-      header: headerView(facts),
       name: facts.name,
       operands: this.#operands,
       rowsOffset,

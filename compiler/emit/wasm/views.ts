@@ -13,7 +13,6 @@ import type {
 } from "../../kernels/plan.ts";
 import { attentionBackwardView, attentionPagedView, attentionView, productView } from "./attention.ts";
 import { formulaView } from "./formula.ts";
-import { headerView } from "./header.ts";
 
 /** Name of a template and what it is rendered with. */
 export interface TemplateView {
@@ -24,7 +23,7 @@ export interface TemplateView {
 export function viewOf(kernel: Kernel): TemplateView {
   return {
     template: kernel.template,
-    view: { name: kernel.facts.name, header: headerView(kernel.facts), ...numbersOf(kernel) },
+    view: { name: kernel.facts.name, ...numbersOf(kernel) },
   };
 }
 

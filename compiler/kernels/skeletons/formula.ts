@@ -16,6 +16,7 @@ import { capacityOf } from "../plan.ts";
 import {
   countOperand,
   fixed,
+  kernelFacts,
   type NodePlanner,
   pitchOf,
   read,
@@ -141,14 +142,16 @@ function finishColumnSum(planner: NodePlanner, partials: PlannedTensor, to: Plan
   planner.launch({
     kernel: {
       template: "column-sum",
-      facts: {
-        ...planner.facts(`column_sum_w${width}`, operands, `${columnsPerTile} columns`),
-        summary: "Adds partial sums of columns, in order.",
-        formula: "out[c] = Σ_r parts[r, c], in ascending r",
-        source: "sum over rows in fixed chunks",
-        because: "sums over rows are cut into chunks that depend on nothing but the number of rows",
-        key: "",
-      },
+      facts: kernelFacts(
+        {
+          name: `column_sum_w${width}`,
+          summary: "Adds partial sums of columns, in order.",
+          formula: "out[c] = Σ_r parts[r, c], in ascending r",
+          source: "sum over rows in fixed chunks",
+        },
+        operands,
+        `${columnsPerTile} columns`,
+      ),
       width,
       pitch: pitchOf(partials),
       columnsPerTile,

@@ -7,8 +7,8 @@ import { lineFloats, plannedTensor } from "../layout.ts";
 import type { Count, Kernel, Launch, MatmulKernel, Operand, PlannedTensor } from "../plan.ts";
 import {
   countOperand,
-  describe,
   fixed,
+  kernelFacts,
   type MatmulTile,
   type NodePlanner,
   none,
@@ -63,8 +63,8 @@ export function launchProduct(planner: NodePlanner, product: Product): void {
   const tile = fitTile(planner.matmulTile, columns);
   const kernel: MatmulKernel = {
     template: "matmul",
-    facts: planner.facts(
-      matmulName(planner, product, columns, form === "TN" ? rows : depth),
+    facts: kernelFacts(
+      matmulFacts(product, tile, columns, form === "TN" ? rows : depth),
       [
         { name: "a", tensor: a },
         { name: "b", tensor: b },
@@ -107,11 +107,26 @@ function fitTile(tile: MatmulTile, columns: number): MatmulTile {
   return { ...tile, columns: Math.min(tile.columns, widest) };
 }
 
-function matmulName(planner: NodePlanner, { form, addend, first }: Product, columns: number, other: number): string {
-  const extra = addend !== undefined ? "_addend" : first !== undefined ? "_state" : "";
-  const extents = form === "TN" ? `m${other}n${columns}` : `n${columns}k${other}`;
-  const { rows, columns: tileColumns, depth } = fitTile(planner.matmulTile, columns);
-  return `matmul_${form.toLowerCase()}_${extents}${extra}_t${rows}x${tileColumns}x${depth}`;
+const formulas: Readonly<Record<MatmulRequest["form"], string>> = {
+  NT: "out[m, n] = Σ_k a[m, k] · b[n, k]",
+  NN: "out[m, n] = Σ_k a[m, k] · b[k, n]",
+  TN: "out[m, n] = Σ_k a[k, m] · b[k, n]",
+};
+
+function matmulFacts({ form, addend, first }: Product, { rows, columns, depth }: MatmulTile, n: number, other: number) {
+  const [suffix, added] =
+    addend !== undefined
+      ? ["_addend", " + addend"]
+      : first !== undefined
+        ? ["_state", " + state unless first"]
+        : ["", ""];
+  const extents = form === "TN" ? `m${other}n${n}` : `n${n}k${other}`;
+  return {
+    name: `matmul_${form.toLowerCase()}_${extents}${suffix}_t${rows}x${columns}x${depth}`,
+    summary: "The product of two matrices.",
+    formula: `${formulas[form]}${added}, in ascending k, in blocks of ${depth}`,
+    source: "blocking: Goto and van de Geijn, doi:10.1145/1356052.1356053",
+  };
 }
 
 /** The weight's rows as columns of 16: a working copy of a parameter, or workspace where the operand is made in this run. */
@@ -135,19 +150,19 @@ function packLaunch(planner: NodePlanner, weight: PlannedTensor, packed: Planned
   const panelsPerTile = Math.max(1, Math.floor(16384 / (16 * depth)));
   const kernel: Kernel = {
     template: "pack",
-    facts: {
-      name: `pack_n${rows}k${depth}`,
-      summary: "Transposes a weight into panels of 16 outputs for the forward product.",
-      formula: "panels[p, k, j] = weight[16 p + j, k]",
-      source: "packing of matmul operands, Goto and van de Geijn, doi:10.1145/1356052.1356053",
-      operands: [
-        { name: "weight", description: describe(weight) },
-        { name: "panels", description: describe(packed) },
+    facts: kernelFacts(
+      {
+        name: `pack_n${rows}k${depth}`,
+        summary: "Transposes a weight into panels of 16 outputs for the forward product.",
+        formula: "panels[p, k, j] = weight[16 p + j, k]",
+        source: "packing of matmul operands: Goto and van de Geijn, doi:10.1145/1356052.1356053",
+      },
+      [
+        { name: "weight", tensor: weight },
+        { name: "panels", tensor: packed },
       ],
-      tile: `${panelsPerTile} panels`,
-      because: "the product reads 16 outputs side by side, and the checkpoint's layout has them in 16 rows",
-      key: "",
-    },
+      `${panelsPerTile} panels`,
+    ),
     rows,
     depth,
     pitch: pitchOf(weight),
@@ -157,7 +172,7 @@ function packLaunch(planner: NodePlanner, weight: PlannedTensor, packed: Planned
     kernel,
     operands: [read(weight), write(packed)],
     tiles: [{ count: fixed(Math.ceil(rows / 16)), per: panelsPerTile }],
-    path: planner.node.path,
+    use: { ...planner.use, because: "the product reads 16 outputs side by side; a weight has them in 16 rows" },
     flops: 0,
   };
 }

@@ -6,6 +6,7 @@ import { capacityOf } from "../plan.ts";
 import {
   countOperand,
   fixed,
+  kernelFacts,
   type NodePlanner,
   none,
   part,
@@ -128,7 +129,16 @@ export function planReduce(planner: NodePlanner, request: ReduceRequest): void {
     planner.launch({
       kernel: {
         template: "reduce-partial",
-        facts: planner.facts(name, operands, `${perTile} rows`),
+        facts: kernelFacts(
+          {
+            name,
+            summary: `Adds the ${squares ? "squares of the " : ""}elements of each chunk of rows.`,
+            formula: `parts[tile] = Σ ${request.element} over the rows of the tile`,
+            source: "sums in chunks that depend on shape alone",
+          },
+          operands,
+          `${perTile} rows`,
+        ),
         squares,
         width,
         pitch: pitchOf(x),
@@ -149,7 +159,16 @@ export function planReduce(planner: NodePlanner, request: ReduceRequest): void {
   planner.launch({
     kernel: {
       template: "reduce-finish",
-      facts: planner.facts(root ? "finish_norm" : "finish_sum", operands, "one"),
+      facts: kernelFacts(
+        {
+          name: root ? "finish_norm" : "finish_sum",
+          summary: `Adds partial sums in order${root ? " and takes the root" : ""}.`,
+          formula: `out = ${root ? "sqrt(Σ parts)" : "Σ parts"}, in ascending order`,
+          source: "sums in chunks that depend on shape alone",
+        },
+        operands,
+        "one",
+      ),
       root,
     },
     operands: [read(partials), write(out), countOperand(fixed(total))],

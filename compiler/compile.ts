@@ -1,0 +1,96 @@
+// The table of contents: calls the stages in order and does nothing else.
+
+import type { Manifest } from "../runtime/contract.ts";
+import { type KernelFile, renderKernels } from "./emit/kernel-files.ts";
+import { targetManifest } from "./emit/manifest.ts";
+import { modelManifest } from "./emit/model-manifest.ts";
+import type { Graph } from "./graph/graph.ts";
+import { planTarget, type TargetPlan } from "./kernels/program.ts";
+import { tileChooser } from "./kernels/tile.ts";
+import { buildModel, type Model } from "./model/model.ts";
+import { ruleProblems } from "./model/rule-problems.ts";
+import { buildUpdate, gradientName } from "./model/update.ts";
+import { accumulateLoss } from "./passes/accumulate-loss.ts";
+import { assignPrecision } from "./passes/assign-precision.ts";
+import { chooseRecompute } from "./passes/choose-recompute.ts";
+import { differentiate } from "./passes/differentiate.ts";
+import { fuse } from "./passes/fuse.ts";
+import { Diagnostics } from "./source/diagnostic.ts";
+import type { Note } from "./source/notes.ts";
+import type { Spec } from "./spec/spec.ts";
+
+/** The graphs of a model after each pass, in order: what `mspec dump` prints. */
+export interface StageGraphs {
+  readonly stage: string;
+  readonly graphs: readonly Graph[];
+}
+
+export interface Programs {
+  readonly model: Model;
+  /** The program graph, equal on all targets; what the oracle runs. */
+  readonly graphs: readonly Graph[];
+  readonly stages: readonly StageGraphs[];
+  readonly notes: readonly Note[];
+}
+
+export interface Build {
+  readonly spec: Spec;
+  readonly programs: Programs;
+  readonly plan: TargetPlan;
+  readonly kernels: readonly KernelFile[];
+  readonly manifest: Manifest;
+  readonly notes: readonly Note[];
+}
+
+/** How many of what paths index there are: negative indices of selectors count from it. */
+export const countsOf = (spec: Spec): ReadonlyMap<string, number> => new Map([["layers", spec.model.layers.length]]);
+
+/** Spec → program graphs. Throws a DiagnosticError for what only shows once the operations are known. */
+export function buildPrograms(spec: Spec): Programs {
+  const diagnostics = new Diagnostics();
+  const counts = countsOf(spec);
+  const model = buildModel(spec, diagnostics);
+  diagnostics.throwIfErrors();
+  const forward = model.sequence === undefined ? [model.extend] : [model.sequence, model.extend];
+  const differentiated = forward.flatMap((graph) => (graph === model.sequence ? trainingGraphs(graph) : [graph]));
+  for (const problem of ruleProblems(spec, differentiated, counts)) diagnostics.add(problem);
+  diagnostics.throwIfErrors();
+  const precise = differentiated.map((graph) => assignPrecision(graph, spec.precision, counts));
+  const recomputed = precise.map(({ graph }) => chooseRecompute(graph, spec.recompute, counts));
+  const update = spec.train === undefined ? [] : [buildUpdate(spec.train, model.parameters, counts)];
+  const graphs = [...recomputed.map(({ graph }) => graph), ...update];
+  return {
+    model,
+    graphs,
+    stages: [
+      { stage: "model", graphs: forward },
+      { stage: "differentiate", graphs: differentiated },
+      { stage: "assign-precision", graphs: precise.map(({ graph }) => graph) },
+      { stage: "choose-recompute", graphs },
+    ],
+    notes: [...precise.flatMap(({ notes }) => notes), ...recomputed.flatMap(({ notes }) => notes)],
+  };
+}
+
+/** The sequence graph as training and evaluation use it. */
+function trainingGraphs(sequence: Graph): Graph[] {
+  const seeds = new Map([["losses", "step.inverse_targets"]]);
+  const gradients = differentiate(sequence, { name: "gradients", seeds, gradientName });
+  return [accumulateLoss(gradients, "micro_step"), accumulateLoss(sequence, "evaluate")];
+}
+
+/** Spec → kernels and manifest. */
+export function compile(spec: Spec): Build {
+  const programs = buildPrograms(spec);
+  const fused = programs.graphs.map(fuse);
+  const tileOf = tileChooser(spec.tiles, countsOf(spec));
+  const plan = planTarget({ graphs: fused, updates: new Set(["update"]), tileOf });
+  const kernels = renderKernels(plan, spec.name);
+  const manifest: Manifest = {
+    ...targetManifest(plan, kernels),
+    ...modelManifest(spec, programs.model.parameters, countsOf(spec)),
+  };
+  const stages = [...programs.stages, { stage: "fuse", graphs: fused }];
+  const notes = [...programs.notes, ...plan.notes];
+  return { spec, programs: { ...programs, stages }, plan, kernels: kernels.files, manifest, notes };
+}

@@ -1,0 +1,79 @@
+// A spec and its parameters → the manifest's facts for training, serving and data.
+
+import type {
+  InitRule,
+  Manifest,
+  ManifestParameter,
+  ManifestServing,
+  ManifestTraining,
+} from "../../runtime/contract.ts";
+import { queryChunk } from "../kernels/skeletons/attention.ts";
+import type { Parameter } from "../model/parameters.ts";
+import { decayOf, gradientName, momentName } from "../model/update.ts";
+import { matches } from "../spec/selector.ts";
+import type { Spec, TrainSpec } from "../spec/spec.ts";
+
+/** The part of a manifest that follows from the spec alone. */
+export type ModelManifest = Pick<Manifest, "name" | "model" | "training" | "serving" | "data" | "parameters">;
+
+export function modelManifest(
+  spec: Spec,
+  parameters: readonly Parameter[],
+  counts: ReadonlyMap<string, number>,
+): ModelManifest {
+  const { model, train, data, serve } = spec;
+  const serving: ManifestServing = { ...serve, rowTile: queryChunk };
+  return {
+    name: spec.name,
+    model: {
+      vocab: model.vocab,
+      context: model.context,
+      width: model.width,
+      layers: model.layers.length,
+      tieEmbeddings: model.tieEmbeddings,
+    },
+    ...(train === undefined ? {} : { training: trainingFacts(train) }),
+    serving,
+    ...(data === undefined ? {} : { data }),
+    parameters: parameters.map((parameter) => parameterEntry(parameter, train, counts)),
+  };
+}
+
+function trainingFacts(train: TrainSpec): ManifestTraining {
+  const { sequence, batch, steps, learningRate, clip, seed, evaluateEvery, saveEvery, sampleEvery } = train;
+  return {
+    sequence,
+    micro: batch.micro,
+    sequences: batch.sequences,
+    steps,
+    learningRate,
+    ...(clip === undefined ? {} : { clip }),
+    seed,
+    evaluateEvery,
+    saveEvery,
+    sampleEvery,
+  };
+}
+
+function parameterEntry(
+  parameter: Parameter,
+  train: TrainSpec | undefined,
+  counts: ReadonlyMap<string, number>,
+): ManifestParameter {
+  const { name, dims, place } = parameter;
+  const common = { name, dims: dims.map((d) => d.size), path: place.path };
+  if (train === undefined) return { ...common, init: { kind: "zeros" }, decay: 0 };
+  return {
+    ...common,
+    init: initOf(parameter, train, counts),
+    decay: decayOf(train.optimizer, parameter, counts),
+    gradient: gradientName(name),
+    moments: [momentName(name, 1), momentName(name, 2)],
+  };
+}
+
+/** The last rule that selects the parameter's operation decides; none means zeros. */
+function initOf({ place }: Parameter, train: TrainSpec, counts: ReadonlyMap<string, number>): InitRule {
+  const operation = { path: place.path, classes: place.classes, counts };
+  return train.init.findLast((rule) => matches(rule.selector, operation))?.distribution ?? { kind: "zeros" };
+}
