@@ -14,7 +14,7 @@ import type {
 } from "../../kernels/plan.ts";
 import { invariant } from "../../source/diagnostic.ts";
 import { get, WatCode } from "../../targets/wasm/code.ts";
-import { exp, log } from "../../targets/wasm/elementary.ts";
+import { expOfNegative, log } from "../../targets/wasm/elementary.ts";
 import { spellInterval } from "../../targets/wasm/interval.ts";
 import { countReaders, Speller } from "../../targets/wasm/spell.ts";
 import { commentText } from "../comment.ts";
@@ -135,7 +135,7 @@ class PairFormulas {
     const { code } = this;
     const { scale, score } = this.#numbers;
     this.score();
-    exp(code, "(f32x4.sub (local.get $y) (local.get $row_lse))", "p");
+    expOfNegative(code, "(f32x4.sub (local.get $y) (local.get $row_lse))", "p");
     if (isMasked) {
       this.visibility();
       code.set("p", "(v128.and (local.get $p) (local.get $visible.))");
@@ -256,8 +256,8 @@ function forwardView(
     formulas.visibility();
     code.set("y", `(v128.bitselect (local.get $y) ${lowest} (local.get $visible.))`);
   });
-  const alphaLines = formulas.lines(() => exp(code, "(f32x4.sub (local.get $alpha) (local.get $new_most))", "alpha"));
-  const weightLines = formulas.lines(() => exp(code, "(f32x4.sub (local.get $y) (local.get $new_most))", "p"));
+  const alphaLines = formulas.lines(() => expOfNegative(code, "(f32x4.sub (local.get $alpha) (local.get $new_most))", "alpha"));
+  const weightLines = formulas.lines(() => expOfNegative(code, "(f32x4.sub (local.get $y) (local.get $new_most))", "p"));
   const finish = new WatCode(templateLocals);
   log(finish, "(local.get $sum)", "lse");
   const constants = new Map([...code.constants, ...finish.constants].map((c) => [c.name, c]));

@@ -22,34 +22,53 @@ function polynomial(code: WatCode, x: string, coefficients: readonly number[]): 
   return rest.reduce((sum, c) => add(multiply(sum, x), code.float(c)), code.float(highest));
 }
 
-/**
- * exp, at most 2 units: x = n ln 2 + r with |r| <= ln 2 / 2, e^x = 2^n (1 + r + r² p(r)).
- *
- * Adding 1.5 · 2^23 rounds n into the low bits. 0 below the smallest normal number, infinity above the largest.
- */
-export const exp: Elementary = (code, argument, result) => {
-  const [x, n, r] = ["exp.x", "exp.n", "exp.r"].map((name) => code.shared(name, "v128"));
+/** 2^n and 1 + r + r² p(r) of e^x with x = n ln 2 + r, |r| <= ln 2 / 2; adding 1.5 · 2^23 rounds n into the low bits. */
+function splitExponential(code: WatCode, x: string): { readonly mantissa: string; readonly n: string } {
+  const [n, r] = ["exp.n", "exp.r"].map((name) => code.shared(name, "v128"));
   const magic = code.float(12582912);
-  code.set(x, argument);
-  code.set(r, greater(lesser(get(x), code.float(89)), code.float(-88)));
+  code.set(r, x);
   code.set(n, add(multiply(get(r), code.float(Math.LOG2E)), magic));
   const whole = subtract(get(n), magic);
-  code.set(
-    r,
-    subtract(subtract(get(r), multiply(whole, code.float(0.693359375))), multiply(whole, code.float(-2.1219444e-4))),
-  );
-  const tail = polynomial(
-    code,
-    get(r),
-    [0.4999999403953552, 0.1666651964187622, 0.041668400168418884, 0.00836885068565607, 0.0013814320554956794],
-  );
+  const high = subtract(get(r), multiply(whole, code.float(0.693359375)));
+  code.set(r, subtract(high, multiply(whole, code.float(-2.1219444e-4))));
+  const tail = polynomial(code, get(r), exponentialTail);
   code.set(r, add(add(multiply(multiply(get(r), get(r)), tail), get(r)), code.float(1)));
+  return { mantissa: get(r), n: get(n) };
+}
+
+const exponentialTail = [
+  0.4999999403953552, 0.1666651964187622, 0.041668400168418884, 0.00836885068565607, 0.0013814320554956794,
+];
+
+const keepNotANumber = (value: string, x: string): string => `(v128.or ${value} (f32x4.ne ${x} ${x}))`;
+
+/** exp, at most 2 units: 0 below the smallest normal number, infinity above the largest. */
+export const exp: Elementary = (code, argument, result) => {
+  const x = code.shared("exp.x", "v128");
+  code.set(x, argument);
+  const { mantissa, n } = splitExponential(code, greater(lesser(get(x), code.float(89)), code.float(-88)));
   // Twice the mantissa and one less in the exponent, so that n = 128 does not overflow before its time.
-  const scaled = `(i32x4.add ${add(get(r), get(r))} (i32x4.shl (i32x4.sub ${get(n)} ${code.integer(1)}) (i32.const 23)))`;
+  const scaled = `(i32x4.add ${add(mantissa, mantissa)} (i32x4.shl (i32x4.sub ${n} ${code.integer(1)}) (i32.const 23)))`;
   const overflow = `(f32x4.gt ${get(x)} ${code.float(88.72283)})`;
   const underflow = `(f32x4.lt ${get(x)} ${code.float(-87.33654)})`;
-  code.set(r, `(v128.andnot ${choose(overflow, code.float(Number.POSITIVE_INFINITY), scaled)} ${underflow})`);
-  code.set(result, `(v128.or ${get(r)} (f32x4.ne ${get(x)} ${get(x)}))`);
+  code.set(result, choose(overflow, code.float(Number.POSITIVE_INFINITY), scaled));
+  code.set(result, keepNotANumber(`(v128.andnot ${get(result)} ${underflow})`, get(x)));
+};
+
+/** exp within [-87, 88], and the value at the nearer end outside: cheaper where an end is as good as 0 or infinity. */
+export const boundedExp: Elementary = (code, argument, result) => {
+  const x = code.shared("exp.x", "v128");
+  code.set(x, argument);
+  const { mantissa, n } = splitExponential(code, greater(lesser(get(x), code.float(88)), code.float(-87)));
+  code.set(result, keepNotANumber(`(i32x4.add ${mantissa} (i32x4.shl ${n} (i32.const 23)))`, get(x)));
+};
+
+/** boundedExp of what is at most 0, give or take rounding. */
+export const expOfNegative: Elementary = (code, argument, result) => {
+  const x = code.shared("exp.x", "v128");
+  code.set(x, argument);
+  const { mantissa, n } = splitExponential(code, greater(get(x), code.float(-87)));
+  code.set(result, keepNotANumber(`(i32x4.add ${mantissa} (i32x4.shl ${n} (i32.const 23)))`, get(x)));
 };
 
 /** log, at most 2 units: x = 2^e m with m in [√½, √2), log x = e ln 2 + f - f²/2 + f³ q(f) with f = m - 1. */
@@ -86,7 +105,7 @@ export const log: Elementary = (code, argument, result) => {
 
 /** 1 / (1 + exp(-x)), at most 3 units. */
 export const sigmoid: Elementary = (code, argument, result) => {
-  exp(code, negate(argument), result);
+  boundedExp(code, negate(argument), result);
   code.set(result, divide(code.float(1), add(code.float(1), get(result))));
 };
 
@@ -95,7 +114,7 @@ export const softplus: Elementary = (code, argument, result) => {
   const [x, e, w] = ["softplus.x", "softplus.e", "softplus.w"].map((name) => code.shared(name, "v128"));
   const one = code.float(1);
   code.set(x, argument);
-  exp(code, negate(absolute(get(x))), e);
+  expOfNegative(code, negate(absolute(get(x))), e);
   code.set(w, add(one, get(e)));
   log(code, get(w), result);
   const rest = divide(subtract(get(e), subtract(get(w), one)), get(w));
@@ -106,7 +125,7 @@ export const softplus: Elementary = (code, argument, result) => {
 export const tanh: Elementary = (code, argument, result) => {
   const [x, e, s] = ["tanh.x", "tanh.e", "tanh.s"].map((name) => code.shared(name, "v128"));
   code.set(x, argument);
-  exp(code, add(absolute(get(x)), absolute(get(x))), e);
+  boundedExp(code, add(absolute(get(x)), absolute(get(x))), e);
   code.set(s, multiply(get(x), get(x)));
   const tail = polynomial(code, get(s), tanhTail);
   const near = add(get(x), multiply(multiply(get(x), get(s)), tail));
@@ -124,7 +143,7 @@ export const erf: Elementary = (code, argument, result) => {
   const [x, t, e, s] = ["erf.x", "erf.t", "erf.e", "erf.s"].map((name) => code.shared(name, "v128"));
   code.set(x, argument);
   code.set(t, lesser(absolute(get(x)), code.float(4)));
-  exp(code, negate(multiply(get(t), get(t))), e);
+  expOfNegative(code, negate(multiply(get(t), get(t))), e);
   code.set(s, multiply(get(x), get(x)));
   code.set(s, multiply(get(x), polynomial(code, get(s), erfNear)));
   code.set(t, subtract(get(t), code.float(2.5)));
