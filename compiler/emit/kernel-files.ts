@@ -45,10 +45,8 @@ const sha256 = (text: string): string => createHash("sha256").update(text).diges
 class Collection {
   readonly drafts: Draft[] = [];
   readonly #renderer = new Renderer("wasm", "wat");
-  readonly #identities = new Identities();
-  readonly #byKey = new Map<string, number>();
   readonly #byName = new Map<string, number>();
-  /** Layers share kernel objects rarely, keys always. */
+  /** Nodes alike share one kernel object. */
   readonly #known = new Map<Kernel, number>();
 
   add({ kernel, use }: Launch): void {
@@ -58,9 +56,7 @@ class Collection {
   indexOf(kernel: Kernel): number {
     const known = this.#known.get(kernel);
     if (known !== undefined) return known;
-    const key = this.#identities.keyOf(kernel);
-    const index = this.#byKey.get(key) ?? this.#render(kernel);
-    this.#byKey.set(key, index);
+    const index = this.#render(kernel);
     this.#known.set(kernel, index);
     return index;
   }
@@ -87,23 +83,5 @@ class Collection {
     const index = this.drafts.push(draft) - 1;
     this.#byName.set(draft.kernel.facts.name, index);
     return index;
-  }
-}
-
-/** Numbers objects that kernels share by identity (formulas, phases), so that a kernel has a key without its text. */
-class Identities {
-  readonly #numbers = new WeakMap<object, number>();
-  #next = 0;
-
-  keyOf(kernel: Kernel): string {
-    return JSON.stringify(kernel, (_key, value: unknown) => {
-      if (typeof value !== "object" || value === null || !("terms" in value || "phases" in value)) return value;
-      let number = this.#numbers.get(value);
-      if (number === undefined) {
-        number = this.#next++;
-        this.#numbers.set(value, number);
-      }
-      return `identity ${number}`;
-    });
   }
 }

@@ -1,10 +1,10 @@
 // The only user of Handlebars: fixed templates, strict, without escaping; conditions must be boolean.
 
 import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import Handlebars from "handlebars";
 import { invariant } from "../source/diagnostic.ts";
+import { packageRoot } from "../source/package-root.ts";
 
 const options = {
   noEscape: true,
@@ -15,16 +15,6 @@ const options = {
 } as const;
 
 type Template = Handlebars.TemplateDelegate;
-
-/** The package's root holds `templates`, both from sources and from dist/. */
-export function packageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (folder !== dirname(folder)) {
-    if (readdirSync(folder).includes("templates")) return folder;
-    folder = dirname(folder);
-  }
-  invariant(false, "the package has no folder templates");
-}
 
 /** Renders the templates of one target. */
 export class Renderer {

@@ -12,8 +12,18 @@ const comparison: Partial<Record<CallTerm["callee"], string>> = {
   or: "||",
 };
 
+const printed = new WeakMap<Formula, string>();
+
 /** `let` lines for named terms, then one line per output. */
 export function printFormula(formula: Formula): string {
+  const known = printed.get(formula);
+  if (known !== undefined) return known;
+  const text = print(formula);
+  printed.set(formula, text);
+  return text;
+}
+
+function print(formula: Formula): string {
   const lines: string[] = [];
   const shown = new Set<Term>();
   const name = (term: Term) => (term.op === "input" || term.op === "constant" ? undefined : formula.names.get(term));

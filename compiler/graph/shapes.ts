@@ -1,7 +1,7 @@
 // Named-dimension signatures of ops: `x[..., in], weight[out, in] -> y[..., out]`. Unification binds each name to one
 // dimension; a name bound to two different ones is a shape mismatch.
 
-import { invariant } from "../source/diagnostic.ts";
+import { InvariantError, invariant } from "../source/diagnostic.ts";
 import { type Dim, type DType, printType, sameDim, type TensorType } from "./types.ts";
 
 export interface Port {
@@ -64,43 +64,42 @@ export function portOf(sig: Signature, index: number): Port {
 /** Binds the signature's names to the types of a node's inputs; throws with both shapes on a mismatch. */
 export function unify(sig: Signature, inputs: readonly TensorType[], path: string): Binding {
   const required = sig.inputs.filter((p) => !p.isOptional && !p.isVariadic).length;
-  invariant(inputs.length >= required, `${sig.text} needs ${required} inputs, got ${inputs.length}`, path);
+  if (inputs.length < required)
+    throw new InvariantError(`${sig.text} needs ${required} inputs, got ${inputs.length}`, path);
   const dims = new Map<string, Dim>();
   let leading: readonly Dim[] | undefined;
   inputs.forEach((type, i) => {
     const port = portOf(sig, i);
-    const clash = (why: string) => `${port.name} is ${printType(type)}: ${why} (${sig.text})`;
-    invariant(type.dtype === port.dtype, clash(`${port.dtype} needed`), path);
+    const clash = (why: string): never => {
+      throw new InvariantError(`${port.name} is ${printType(type)}: ${why} (${sig.text})`, path);
+    };
+    if (type.dtype !== port.dtype) clash(`${port.dtype} needed`);
     if (port.isVariadic) return;
     const hasLeading = port.dims[0] === "...";
     const named = hasLeading ? port.dims.slice(1) : port.dims;
     const start = type.dims.length - named.length;
-    invariant(hasLeading ? start >= 0 : start === 0, clash(`${named.length} dimensions needed`), path);
+    if (hasLeading ? start < 0 : start !== 0) clash(`${named.length} dimensions needed`);
     if (hasLeading) {
       const own = type.dims.slice(0, start);
-      const isSame =
-        leading === undefined || (leading.length === own.length && leading.every((d, j) => sameDim(d, own[j])));
-      invariant(
-        isSame,
-        clash(`its leading dimensions are not ${leading?.map((d) => `${d.name} ${d.size}`).join(", ")}`),
-        path,
-      );
+      if (leading !== undefined && !sameDims(leading, own))
+        clash(`its leading dimensions are not ${printDims(leading)}`);
       leading = own;
     }
     named.forEach((name, j) => {
       const own = type.dims[start + j];
       const bound = dims.get(name);
-      const isSame = bound === undefined || sameDim(bound, own);
-      invariant(
-        isSame,
-        clash(`${name} is ${own.name} ${own.size} here and ${bound?.name} ${bound?.size} elsewhere`),
-        path,
-      );
+      if (bound !== undefined && !sameDim(bound, own))
+        clash(`${name} is ${printDims([own])} here and ${printDims([bound])} elsewhere`);
       dims.set(name, own);
     });
   });
   return { dims, leading };
 }
+
+const sameDims = (a: readonly Dim[], b: readonly Dim[]): boolean =>
+  a.length === b.length && a.every((d, i) => sameDim(d, b[i]));
+
+const printDims = (dims: readonly Dim[]): string => dims.map((d) => `${d.name} ${d.size}`).join(", ");
 
 /** The type of an output; `own` gives the dimensions that no input binds. */
 export function instantiate(port: Port, binding: Binding, own: ReadonlyMap<string, Dim>, path: string): TensorType {

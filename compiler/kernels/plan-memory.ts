@@ -45,15 +45,20 @@ export interface PlacedTensor {
   readonly offset: number;
 }
 
-/** Persistent tensors in the order given; one name is one tensor. */
+/** Persistent tensors in the order given; one name is one tensor, as large as the program that needs most of it. */
 export function placePersistent(tensors: readonly PlannedTensor[]): {
   placed: Map<string, PlacedTensor>;
   bytes: Map<Arena, number>;
 } {
+  const largest = new Map<string, PlannedTensor>();
+  for (const tensor of tensors) {
+    const known = largest.get(tensor.name);
+    // Inputs such as `tokens` have the capacity of a micro-batch in one program and of a serving call in another.
+    if (known === undefined || tensorBytes(known) < tensorBytes(tensor)) largest.set(tensor.name, tensor);
+  }
   const placed = new Map<string, PlacedTensor>();
   const bytes = new Map<Arena, number>();
-  for (const tensor of tensors) {
-    if (placed.has(tensor.name)) continue;
+  for (const tensor of largest.values()) {
     const arena = arenaOf[tensor.storage];
     invariant(arena !== "activations", `${tensor.name} is not persistent`);
     const offset = bytes.get(arena) ?? 0;
@@ -77,18 +82,20 @@ export function placeTransient(
 ): { placed: PlacedTensor[]; bytes: number; sum: number } {
   const lifetimes = lifetimesOf(waves, results);
   const order = [...lifetimes].sort((a, b) => b.bytes - a.bytes || a.first - b.first);
-  const done: { lifetime: Lifetime; offset: number }[] = [];
+  /** In ascending order of offsets. */
+  const done: { readonly lifetime: Lifetime; readonly offset: number }[] = [];
   let bytes = 0;
   for (const lifetime of order) {
-    const neighbours = done
-      .filter((d) => d.lifetime.first <= lifetime.last && lifetime.first <= d.lifetime.last)
-      .sort((a, b) => a.offset - b.offset);
     let offset = 0;
-    for (const neighbour of neighbours) {
-      if (neighbour.offset >= offset + lifetime.bytes) break;
-      offset = Math.max(offset, neighbour.offset + neighbour.lifetime.bytes);
+    let position = 0;
+    for (let i = 0; i < done.length; i++) {
+      const other = done[i];
+      if (other.lifetime.first > lifetime.last || lifetime.first > other.lifetime.last) continue;
+      if (other.offset >= offset + lifetime.bytes) break;
+      offset = Math.max(offset, other.offset + other.lifetime.bytes);
     }
-    done.push({ lifetime, offset });
+    while (position < done.length && done[position].offset < offset) position++;
+    done.splice(position, 0, { lifetime, offset });
     bytes = Math.max(bytes, offset + lifetime.bytes);
   }
   const placed = done.map(({ lifetime, offset }) => ({

@@ -7,7 +7,7 @@ import { labelOf } from "../ops/formula-op.ts";
 import { invariant } from "../source/diagnostic.ts";
 import type { Note } from "../source/notes.ts";
 import { pitchOf, plannedTensor, tensorOf } from "./layout.ts";
-import type { Count, KernelFacts, Launch, Operand, PlannedTensor, Use } from "./plan.ts";
+import type { Count, Kernel, KernelFacts, Launch, Operand, PlannedTensor, Use } from "./plan.ts";
 
 /** Rows, columns and contraction length of a matmul's work item. */
 export interface MatmulTile {
@@ -33,28 +33,57 @@ export class DerivedTensors {
   }
 }
 
+/** Kernels by what tells them apart, so that nodes alike (the same layer, many times) share one object. */
+export class SharedKernels {
+  readonly #kernels = new Map<string, Kernel>();
+  readonly #numbers = new WeakMap<object, number>();
+  #objects = 0;
+
+  /** The kernel with these distinguishing parts; objects count by identity. */
+  get<K extends Kernel>(parts: readonly (string | number | object)[], make: () => K): K {
+    const key = parts.map((part) => (typeof part === "object" ? `#${this.#numberOf(part)}` : part)).join(" ");
+    const known = this.#kernels.get(key);
+    if (known !== undefined) return known as K;
+    const made = make();
+    this.#kernels.set(key, made);
+    return made;
+  }
+
+  #numberOf(object: object): number {
+    const known = this.#numbers.get(object);
+    if (known !== undefined) return known;
+    this.#numbers.set(object, this.#objects);
+    return this.#objects++;
+  }
+}
+
+/** What the planning of all nodes shares. */
+export interface PlannerShared {
+  readonly tensors: Map<Value, PlannedTensor>;
+  readonly derived: DerivedTensors;
+  readonly kernels: SharedKernels;
+  readonly tileOf: (node: Node) => MatmulTile;
+}
+
 /** The planning of one node. */
 export class NodePlanner {
   readonly node: Node;
   readonly op: Op;
   readonly because: string;
   readonly derived: DerivedTensors;
+  readonly kernels: SharedKernels;
   readonly launches: Launch[] = [];
   readonly notes: Note[] = [];
   readonly #tensors: Map<Value, PlannedTensor>;
   readonly #tileOf: (node: Node) => MatmulTile;
   #workspaces = 0;
 
-  constructor(
-    node: Node,
-    op: Op,
-    because: string,
-    shared: { tensors: Map<Value, PlannedTensor>; derived: DerivedTensors; tileOf: (node: Node) => MatmulTile },
-  ) {
+  constructor(node: Node, op: Op, because: string, shared: PlannerShared) {
     this.node = node;
     this.op = op;
     this.because = because;
     this.derived = shared.derived;
+    this.kernels = shared.kernels;
     this.#tensors = shared.tensors;
     this.#tileOf = shared.tileOf;
     // An output in place is its input's storage: one tensor.

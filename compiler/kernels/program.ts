@@ -2,9 +2,9 @@
 
 import type { Graph, Node } from "../graph/graph.ts";
 import type { Note } from "../source/notes.ts";
-import type { Kernel, Launch, PlannedTensor } from "./plan.ts";
+import type { Launch, PlannedTensor } from "./plan.ts";
 import { type Arena, arenaOf, type PlacedTensor, placePersistent, placeTransient } from "./plan-memory.ts";
-import { DerivedTensors, type MatmulTile } from "./planner.ts";
+import { DerivedTensors, type MatmulTile, SharedKernels } from "./planner.ts";
 import { schedule, type Wave } from "./schedule.ts";
 import { selectKernels } from "./select.ts";
 
@@ -14,7 +14,9 @@ export interface Program {
   /** Tensors that live for one run. */
   readonly transient: readonly PlacedTensor[];
   readonly activationBytes: number;
-  /** What they would take without sharing memory. */
+  /** Tensors that stay from run to run. */
+  readonly persistent: readonly PlannedTensor[];
+  /** What the transient ones would take without sharing memory. */
   readonly activationSum: number;
   readonly results: ReadonlyMap<string, PlannedTensor>;
   /** Tensors that the host writes before a run. */
@@ -40,7 +42,8 @@ export interface PlanRequest {
 /** Plans all graphs of a model together: they share persistent tensors and derived copies. */
 export function planTarget({ graphs, updates, tileOf, keepsAll = false }: PlanRequest): TargetPlan {
   const derived = new DerivedTensors();
-  const selections = graphs.map((graph) => ({ graph, selection: selectKernels(graph, derived, tileOf) }));
+  const shared = { derived, kernels: new SharedKernels(), tileOf };
+  const selections = graphs.map((graph) => ({ graph, selection: selectKernels(graph, shared) }));
   const programs = selections.map(({ graph, selection }) => {
     const launches = updates.has(graph.name) ? [...selection.launches, ...derived.launches] : selection.launches;
     const results = new Map<string, PlannedTensor>();
@@ -52,7 +55,7 @@ export function planTarget({ graphs, updates, tileOf, keepsAll = false }: PlanRe
   });
   // `derive` makes the copies after parameters were loaded.
   programs.push(makeProgram("derive", derived.launches, new Map(), keepsAll));
-  const persistent = placePersistent(programs.flatMap(persistentOf));
+  const persistent = placePersistent(programs.flatMap((program) => program.persistent));
   const activations = Math.max(0, ...programs.map((program) => program.activationBytes));
   return {
     programs,
@@ -69,14 +72,16 @@ function makeProgram(
   keepsAll: boolean,
 ): Program {
   const waves = schedule(launches);
-  const kept = new Set(keepsAll ? launches.flatMap(tensorsOf) : results.values());
-  const { placed, bytes, sum } = placeTransient(waves, kept);
-  const inputs = new Map<string, PlannedTensor>();
-  for (const tensor of launches.flatMap(tensorsOf)) if (tensor.storage === "input") inputs.set(tensor.name, tensor);
+  const tensors = new Set<PlannedTensor>();
+  for (const { operands } of launches) for (const o of operands) if (o.kind === "tensor") tensors.add(o.tensor);
+  const { placed, bytes, sum } = placeTransient(waves, keepsAll ? tensors : new Set(results.values()));
+  const inputs = new Map([...tensors].filter((t) => t.storage === "input").map((t) => [t.name, t]));
+  const persistent = [...tensors].filter((t) => arenaOf[t.storage] !== "activations");
   return {
     name,
     waves,
     transient: placed,
+    persistent,
     activationBytes: bytes,
     activationSum: sum,
     results,
@@ -84,25 +89,8 @@ function makeProgram(
   };
 }
 
-const tensorsOf = (launch: Launch): PlannedTensor[] =>
-  launch.operands.flatMap((o) => (o.kind === "tensor" ? [o.tensor] : []));
-
-function persistentOf(program: Program): PlannedTensor[] {
-  const tensors = program.waves.flat().flatMap(tensorsOf);
-  return tensors.filter((tensor) => arenaOf[tensor.storage] !== "activations");
-}
-
 const memoryNote = ({ name, activationBytes, activationSum, waves }: Program): Note => ({
   path: name,
   topic: "memory",
   sentence: `${name} takes ${activationBytes} bytes for what lives during a run (${activationSum} without sharing), ${waves.flat().length} launches in ${waves.length} waves`,
 });
-
-/** Every kernel of a plan once. Kernels of one name are equal in all that their text depends on. */
-export function kernelsOf(plan: TargetPlan): Kernel[] {
-  const kernels = new Map<string, Kernel>();
-  for (const program of plan.programs) {
-    for (const launch of program.waves.flat()) kernels.set(launch.kernel.facts.name, launch.kernel);
-  }
-  return [...kernels.values()];
-}

@@ -12,16 +12,23 @@ export function schedule(launches: readonly Launch[]): Wave[] {
   const waves: Launch[][] = [];
   let current = new Map<string, Access[]>();
   for (const launch of launches) {
-    const accesses = launch.operands.flatMap((o) => (o.kind === "tensor" ? [o] : []));
-    const mustWait = accesses.some(({ tensor, access }) =>
-      (current.get(tensor.name) ?? []).some((other) => conflicts(access, other)),
-    );
-    if (mustWait || waves.length === 0) {
+    if (waves.length === 0 || mustWait(launch, current)) {
       waves.push([]);
       current = new Map();
     }
     waves[waves.length - 1].push(launch);
-    for (const { tensor, access } of accesses) current.set(tensor.name, [...(current.get(tensor.name) ?? []), access]);
+    for (const operand of launch.operands) {
+      if (operand.kind !== "tensor") continue;
+      const accesses = current.get(operand.tensor.name);
+      if (accesses === undefined) current.set(operand.tensor.name, [operand.access]);
+      else accesses.push(operand.access);
+    }
   }
   return waves;
+}
+
+function mustWait(launch: Launch, current: ReadonlyMap<string, readonly Access[]>): boolean {
+  return launch.operands.some(
+    (o) => o.kind === "tensor" && current.get(o.tensor.name)?.some((other) => conflicts(o.access, other)),
+  );
 }

@@ -1,12 +1,12 @@
 // Graph → launches: each node's kernel is the first choice of its op that fits.
 
-import type { Graph, Node, Value } from "../graph/graph.ts";
+import type { Graph, Value } from "../graph/graph.ts";
 import { opOf } from "../ops/index.ts";
 import type { SkeletonName, SkeletonRequest } from "../ops/skeletons.ts";
 import { invariant } from "../source/diagnostic.ts";
 import type { Note } from "../source/notes.ts";
 import type { Launch, PlannedTensor } from "./plan.ts";
-import { type DerivedTensors, type MatmulTile, NodePlanner } from "./planner.ts";
+import { NodePlanner, type PlannerShared } from "./planner.ts";
 import { planAttention, planAttentionBackward, planAttentionPaged } from "./skeletons/attention.ts";
 import { planLinearCrossEntropy } from "./skeletons/cross-entropy.ts";
 import { planFormula } from "./skeletons/formula.ts";
@@ -36,7 +36,7 @@ const skeletons: { readonly [S in SkeletonName]: SkeletonPlanner<Extract<Skeleto
     reduce: planReduce,
   };
 
-export function selectKernels(graph: Graph, derived: DerivedTensors, tileOf: (node: Node) => MatmulTile): Selection {
+export function selectKernels(graph: Graph, shared: Omit<PlannerShared, "tensors">): Selection {
   const tensors = new Map<Value, PlannedTensor>();
   const launches: Launch[] = [];
   const notes: Note[] = [];
@@ -44,7 +44,7 @@ export function selectKernels(graph: Graph, derived: DerivedTensors, tileOf: (no
     const op = opOf(node);
     const choice = op.kernels.wasm.find((c) => c.fits(node));
     invariant(choice !== undefined, `no wasm kernel of ${op.name} fits`, node.path);
-    const planner = new NodePlanner(node, op, choice.because, { tensors, derived, tileOf });
+    const planner = new NodePlanner(node, op, choice.because, { ...shared, tensors });
     const request = choice.request(node);
     // The table's entry for a name takes requests of that name: the one place where that is not visible to the checker.
     (skeletons[request.skeleton] as SkeletonPlanner<SkeletonRequest>)(planner, request);

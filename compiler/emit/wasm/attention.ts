@@ -256,8 +256,12 @@ function forwardView(
     formulas.visibility();
     code.set("y", `(v128.bitselect (local.get $y) ${lowest} (local.get $visible.))`);
   });
-  const alphaLines = formulas.lines(() => expOfNegative(code, "(f32x4.sub (local.get $alpha) (local.get $new_most))", "alpha"));
-  const weightLines = formulas.lines(() => expOfNegative(code, "(f32x4.sub (local.get $y) (local.get $new_most))", "p"));
+  const alphaLines = formulas.lines(() =>
+    expOfNegative(code, "(f32x4.sub (local.get $alpha) (local.get $new_most))", "alpha"),
+  );
+  const weightLines = formulas.lines(() =>
+    expOfNegative(code, "(f32x4.sub (local.get $y) (local.get $new_most))", "p"),
+  );
   const finish = new WatCode(templateLocals);
   log(finish, "(local.get $sum)", "lse");
   const constants = new Map([...code.constants, ...finish.constants].map((c) => [c.name, c]));

@@ -1,10 +1,17 @@
 // Plans attention: blocks, chunks and what lies in a thread's scratch.
 
+import type { Formula } from "../../formula/formula.ts";
 import { classifyBlock, intervalProgram } from "../../formula/interval.ts";
 import { postorder } from "../../formula/terms.ts";
 import { rowsOf } from "../../graph/types.ts";
 import type { AttentionBackwardRequest, AttentionRequest, PagedAttentionRequest } from "../../ops/skeletons.ts";
-import type { PlannedTensor, ScratchLayout } from "../plan.ts";
+import type {
+  AttentionBackwardKernel,
+  AttentionKernel,
+  AttentionPagedKernel,
+  PlannedTensor,
+  ScratchLayout,
+} from "../plan.ts";
 import { fixed, type NodePlanner, pitchOf, read, rowCount, update, write } from "../planner.ts";
 
 /** Queries and keys per block, and queries per tile: part of the result's bits, and the same in every form. */
@@ -86,34 +93,37 @@ function backwardLayout(
   return { layout, scratch: plan.bytes };
 }
 
+/** Longer sequences have more blocks than a note is worth. */
+const longestNoted = 8192;
+const blockNotes = new WeakMap<Formula, Map<string, string>>();
+
 /** How many blocks the mask lets the kernel skip, or leaves without a test; documents are known at run time only. */
 function noteBlocks(planner: NodePlanner, { formulas, heads }: Shape, sequence: number): void {
-  const program = intervalProgram(formulas.mask);
+  if (sequence > longestNoted) return;
+  const known = blockNotes.get(formulas.mask) ?? new Map<string, string>();
+  blockNotes.set(formulas.mask, known);
+  const key = `${sequence} ${heads}`;
+  const note = known.get(key) ?? describeBlocks(formulas.mask, heads, sequence);
+  known.set(key, note);
+  planner.note("kernel", note);
+}
+
+function describeBlocks(mask: Formula, heads: number, sequence: number): string {
+  const program = intervalProgram(mask);
   const counts = [0, 0, 0];
-  const usesHead = postorder(formulas.mask.outputs.map((o) => o.term)).some(
-    (t) => t.op === "input" && t.name === "head",
-  );
+  const usesHead = postorder(mask.outputs.map((o) => o.term)).some((t) => t.op === "input" && t.name === "head");
+  const documents = { same_document_may: 1, same_document_must: 1 };
   for (let head = 0; head < (usesHead ? heads : 1); head++) {
     for (let q = 0; q < sequence; q += queryBlock) {
       for (let k = 0; k < sequence; k += keyBlock) {
-        const limit = (start: number, block: number) => Math.min(sequence, start + block) - 1;
-        const pairs = {
-          q_low: q,
-          q_high: limit(q, queryBlock),
-          k_low: k,
-          k_high: limit(k, keyBlock),
-          head_low: head,
-          head_high: head,
-        };
-        counts[classifyBlock(program, { ...pairs, same_document_may: 1, same_document_must: 1 })]++;
+        const [qHigh, kHigh] = [Math.min(sequence, q + queryBlock) - 1, Math.min(sequence, k + keyBlock) - 1];
+        const pairs = { q_low: q, q_high: qHigh, k_low: k, k_high: kHigh, head_low: head, head_high: head };
+        counts[classifyBlock(program, { ...pairs, ...documents })]++;
       }
     }
   }
-  const total = counts[0] + counts[1] + counts[2];
-  planner.note(
-    "kernel",
-    `of ${total} blocks of ${queryBlock} queries by ${keyBlock} keys the mask skips ${counts[0]}, tests ${counts[1]} and passes ${counts[2]}`,
-  );
+  const [skipped, tested, passed] = counts;
+  return `of ${skipped + tested + passed} blocks of ${queryBlock} queries by ${keyBlock} keys the mask skips ${skipped}, tests ${tested} and passes ${passed}`;
 }
 
 const numbersOf = ({ heads, kvHeads, headDim, scale, formulas }: Shape, q: PlannedTensor, k: PlannedTensor) => ({
@@ -129,6 +139,15 @@ const numbersOf = ({ heads, kvHeads, headDim, scale, formulas }: Shape, q: Plann
   kvPitch: pitchOf(k),
 });
 
+const shapeParts = ({ heads, kvHeads, headDim, scale, formulas }: Shape) => [
+  heads,
+  kvHeads,
+  headDim,
+  scale,
+  formulas.score,
+  formulas.mask,
+];
+
 const shapeName = ({ heads, kvHeads, headDim }: Shape): string => `h${heads}kv${kvHeads}d${headDim}`;
 
 export function planAttention(planner: NodePlanner, request: AttentionRequest): void {
@@ -141,19 +160,22 @@ export function planAttention(planner: NodePlanner, request: AttentionRequest): 
   const sequences = rowsOf(inputs[0].type) / sequence;
   noteBlocks(planner, request, sequence);
   planner.launch({
-    kernel: {
-      template: "attention",
-      facts: planner.facts(
-        `attention_${shapeName(request)}_t${sequence}`,
-        names.map((name, i) => ({ name, tensor: tensors[i] })),
-        `${queryChunk} queries of the heads that share a key-value head, in blocks of ${queryBlock} by ${keyBlock}`,
-      ),
-      ...numbersOf(request, inputs[0], inputs[1]),
-      ...forwardLayout(request, false),
-      sequence,
-      queryChunk,
-      statisticsPitch: pitchOf(statistics),
-    },
+    kernel: planner.kernels.get<AttentionKernel>(
+      ["attention", ...shapeParts(request), sequence, ...tensors.map(pitchOf)],
+      () => ({
+        template: "attention",
+        facts: planner.facts(
+          `attention_${shapeName(request)}_t${sequence}`,
+          names.map((name, i) => ({ name, tensor: tensors[i] })),
+          `${queryChunk} queries of the heads that share a key-value head, in blocks of ${queryBlock} by ${keyBlock}`,
+        ),
+        ...numbersOf(request, inputs[0], inputs[1]),
+        ...forwardLayout(request, false),
+        sequence,
+        queryChunk,
+        statisticsPitch: pitchOf(statistics),
+      }),
+    ),
     operands: [...inputs.map((t) => read(t)), write(out), write(statistics)],
     tiles: [{ count: fixed(sequences * kvHeads * chunks), per: 1 }],
     flops: planner.op.flops(planner.node),
@@ -168,18 +190,21 @@ export function planAttentionBackward(planner: NodePlanner, request: AttentionBa
   const names = ["q", "k", "v", "documents", "out", "statistics", "d_out", "d_q", "d_k", "d_v"];
   const tensors = [...given, ...outputs];
   planner.launch({
-    kernel: {
-      template: "attention-backward",
-      facts: planner.facts(
-        `attention_backward_${shapeName(request)}_t${sequence}`,
-        names.map((name, i) => ({ name, tensor: tensors[i] })),
-        `one sequence and key-value head, in blocks of ${queryBlock} queries by ${keyBlock} keys`,
-      ),
-      ...numbersOf(request, given[0], given[1]),
-      ...backwardLayout(request, sequence),
-      sequence,
-      statisticsPitch: pitchOf(given[5]),
-    },
+    kernel: planner.kernels.get<AttentionBackwardKernel>(
+      ["attention-backward", ...shapeParts(request), sequence, ...tensors.map(pitchOf)],
+      () => ({
+        template: "attention-backward",
+        facts: planner.facts(
+          `attention_backward_${shapeName(request)}_t${sequence}`,
+          names.map((name, i) => ({ name, tensor: tensors[i] })),
+          `one sequence and key-value head, in blocks of ${queryBlock} queries by ${keyBlock} keys`,
+        ),
+        ...numbersOf(request, given[0], given[1]),
+        ...backwardLayout(request, sequence),
+        sequence,
+        statisticsPitch: pitchOf(given[5]),
+      }),
+    ),
     operands: [...given.map((t) => read(t)), ...outputs.map((t) => update(t))],
     tiles: [{ count: fixed((rowsOf(given[0].type) / sequence) * kvHeads), per: 1 }],
     flops: planner.op.flops(planner.node),
@@ -194,20 +219,23 @@ export function planAttentionPaged(planner: NodePlanner, request: PagedAttention
   const names = ["q", "k", "v", "positions", "page_table", "row_tiles", "out"];
   const tensors = [...given, out];
   planner.launch({
-    kernel: {
-      template: "attention-paged",
-      facts: planner.facts(
-        `attention_paged_${shapeName(request)}_p${page}`,
-        names.map((name, i) => ({ name, tensor: tensors[i] })),
-        `one row tile of the heads that share a key-value head, in blocks of ${queryBlock} by ${keyBlock}`,
-      ),
-      ...numbersOf(request, given[0], given[1]),
-      ...forwardLayout(request, true),
-      page,
-      queryChunk,
-      tablePitch: pitchOf(given[4]),
-      tilePitch: pitchOf(given[5]),
-    },
+    kernel: planner.kernels.get<AttentionPagedKernel>(
+      ["attention-paged", ...shapeParts(request), page, ...tensors.map(pitchOf)],
+      () => ({
+        template: "attention-paged",
+        facts: planner.facts(
+          `attention_paged_${shapeName(request)}_p${page}`,
+          names.map((name, i) => ({ name, tensor: tensors[i] })),
+          `one row tile of the heads that share a key-value head, in blocks of ${queryBlock} by ${keyBlock}`,
+        ),
+        ...numbersOf(request, given[0], given[1]),
+        ...forwardLayout(request, true),
+        page,
+        queryChunk,
+        tablePitch: pitchOf(given[4]),
+        tilePitch: pitchOf(given[5]),
+      }),
+    ),
     operands: [...given.map((t) => read(t)), write(out)],
     tiles: [
       { count: rowCount(given[5].type), per: 1 },

@@ -108,16 +108,19 @@ function launchLoss(planner: NodePlanner, request: LinearCrossEntropyRequest, { 
   if (scale !== undefined) operands.push({ name: "scale", tensor: scale, operand: read(scale) });
   const uniform: FormulaPort = { ...view, port: "d_loss", extent: UNIFORM, operand: 3, pitch: 1 };
   const perTile = rowsPerTile(vocab);
-  const kernel: FormulaKernel = {
-    template: "formula",
-    facts: planner.facts(`cross_entropy_w${vocab}${gradient ? "_gradient" : ""}`, operands, `${perTile} rows`),
-    plan: phasesOf(formula),
-    lanes: vocab,
-    groups: 1,
-    rowsPerTile: perTile,
-    inputs: [element("x"), perRow("label", 1), ...(scale === undefined ? [] : [uniform])],
-    outputs: [perRow("loss", 2), ...(gradient === undefined ? [] : [element("d_x")])],
-  };
+  const kernel = planner.kernels.get<FormulaKernel>(
+    ["cross-entropy", formula, vocab, perTile, pitchOf(logits)],
+    () => ({
+      template: "formula",
+      facts: planner.facts(`cross_entropy_w${vocab}${gradient ? "_gradient" : ""}`, operands, `${perTile} rows`),
+      plan: phasesOf(formula),
+      lanes: vocab,
+      groups: 1,
+      rowsPerTile: perTile,
+      inputs: [element("x"), perRow("label", 1), ...(scale === undefined ? [] : [uniform])],
+      outputs: [perRow("loss", 2), ...(gradient === undefined ? [] : [element("d_x")])],
+    }),
+  );
   planner.launch({
     kernel,
     operands: [...operands.map(({ operand }) => operand), countOperand(fixed(rows))],

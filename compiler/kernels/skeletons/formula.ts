@@ -11,7 +11,7 @@ import {
   spaceOf,
 } from "../../ops/formula-binding.ts";
 import type { FormulaRequest } from "../../ops/skeletons.ts";
-import type { Count, FormulaKernel, FormulaPort, Operand, PlannedTensor } from "../plan.ts";
+import type { ColumnSumKernel, Count, FormulaKernel, FormulaPort, Operand, PlannedTensor } from "../plan.ts";
 import { capacityOf } from "../plan.ts";
 import {
   countOperand,
@@ -79,16 +79,27 @@ export function planFormula(planner: NodePlanner, { binding }: FormulaRequest): 
     return portOf(view, extent, table.add(operandName(binding.outputs, view), partials, "write"), partials);
   });
   const plan = phasesOf(binding.formula);
-  const kernel: FormulaKernel = {
-    template: "formula",
-    facts: planner.facts(kernelName(planner, binding), table.entries, `${perTile} rows`),
-    plan,
-    lanes: binding.lanes.size,
-    groups: binding.groups,
-    rowsPerTile: perTile,
-    inputs,
-    outputs,
-  };
+  const kernel = planner.kernels.get<FormulaKernel>(
+    [
+      "formula",
+      planner.label,
+      plan,
+      perTile,
+      binding.groups,
+      binding.lanes.size,
+      ...[...inputs, ...outputs].flatMap(portParts),
+    ],
+    () => ({
+      template: "formula",
+      facts: planner.facts(kernelName(planner, binding), table.entries, `${perTile} rows`),
+      plan,
+      lanes: binding.lanes.size,
+      groups: binding.groups,
+      rowsPerTile: perTile,
+      inputs,
+      outputs,
+    }),
+  );
   planner.launch({
     kernel,
     operands: [...table.entries.map((entry) => entry.operand), countOperand(rows)],
@@ -97,6 +108,15 @@ export function planFormula(planner: NodePlanner, { binding }: FormulaRequest): 
   });
   for (const finish of finishes) finish();
 }
+
+/** What of a port a kernel depends on. */
+export const portParts = ({ operand, pitch, laneStart, laneStep, groupStep }: FormulaPort): number[] => [
+  operand,
+  pitch,
+  laneStart,
+  laneStep,
+  groupStep,
+];
 
 /** Two ports on one operand, the halves of a rotary pair, share its name without the number. */
 function operandName(side: readonly PortView[], view: PortView): string {
@@ -140,7 +160,7 @@ function finishColumnSum(planner: NodePlanner, partials: PlannedTensor, to: Plan
     { name: "out", tensor: to },
   ];
   planner.launch({
-    kernel: {
+    kernel: planner.kernels.get<ColumnSumKernel>(["column-sum", width, pitchOf(partials)], () => ({
       template: "column-sum",
       facts: kernelFacts(
         {
@@ -155,7 +175,7 @@ function finishColumnSum(planner: NodePlanner, partials: PlannedTensor, to: Plan
       width,
       pitch: pitchOf(partials),
       columnsPerTile,
-    },
+    })),
     operands: [read(partials), write(to), countOperand(fixed(chunks))],
     tiles: [{ count: fixed(width), per: columnsPerTile }],
     flops: chunks * width,

@@ -4,7 +4,7 @@
 import { dim, rowsOf, tensor, widthOf } from "../../graph/types.ts";
 import type { MatmulRequest } from "../../ops/skeletons.ts";
 import { lineFloats, plannedTensor } from "../layout.ts";
-import type { Count, Kernel, Launch, MatmulKernel, Operand, PlannedTensor } from "../plan.ts";
+import type { Count, Launch, MatmulKernel, Operand, PackKernel, PlannedTensor } from "../plan.ts";
 import {
   countOperand,
   fixed,
@@ -61,27 +61,45 @@ export function launchProduct(planner: NodePlanner, product: Product): void {
   const rows = form === "TN" ? widthOf(a.type) : 0;
   const depth = form === "TN" ? 0 : widthOf(a.type);
   const tile = fitTile(planner.matmulTile, columns);
-  const kernel: MatmulKernel = {
-    template: "matmul",
-    facts: kernelFacts(
-      matmulFacts(product, tile, columns, form === "TN" ? rows : depth),
-      [
-        { name: "a", tensor: a },
-        { name: "b", tensor: b },
-        { name: "out", tensor: out },
-      ],
-      `${tile.rows} rows by ${tile.columns} columns, contraction in blocks of ${tile.depth}; registers hold 2 by 16`,
-    ),
-    a: form === "TN" ? { row: 4, depth: pitchOf(a) * 4 } : { row: pitchOf(a) * 4, depth: 4 },
-    b: b.layout.kind === "panels" ? { panel: b.layout.depth * 64, depth: 64 } : { panel: 64, depth: pitchOf(b) * 4 },
-    outPitch: pitchOf(out),
-    addend: addend !== undefined ? "rows" : first !== undefined ? "state" : "none",
-    counted: form === "TN" ? "depth" : "rows",
-    rows,
-    columns,
-    depth,
-    tile,
-  };
+  const added = addend !== undefined ? "rows" : first !== undefined ? "state" : "none";
+  const kernel = planner.kernels.get<MatmulKernel>(
+    [
+      "matmul",
+      form,
+      rows,
+      columns,
+      depth,
+      tile.rows,
+      tile.columns,
+      tile.depth,
+      pitchOf(a),
+      b.layout.kind,
+      pitchOf(b),
+      pitchOf(out),
+      added,
+    ],
+    () => ({
+      template: "matmul",
+      facts: kernelFacts(
+        matmulFacts(product, tile, columns, form === "TN" ? rows : depth),
+        [
+          { name: "a", tensor: a },
+          { name: "b", tensor: b },
+          { name: "out", tensor: out },
+        ],
+        `${tile.rows} rows by ${tile.columns} columns, contraction in blocks of ${tile.depth}; registers hold 2 by 16`,
+      ),
+      a: form === "TN" ? { row: 4, depth: pitchOf(a) * 4 } : { row: pitchOf(a) * 4, depth: 4 },
+      b: b.layout.kind === "panels" ? { panel: b.layout.depth * 64, depth: 64 } : { panel: 64, depth: pitchOf(b) * 4 },
+      outPitch: pitchOf(out),
+      addend: added,
+      counted: form === "TN" ? "depth" : "rows",
+      rows,
+      columns,
+      depth,
+      tile,
+    }),
+  );
   const extra: Operand = addend !== undefined ? read(addend, offsets.out) : first !== undefined ? read(first) : none;
   const rowTiles = form === "TN" ? fixed(rows) : count;
   planner.launch({
@@ -148,7 +166,7 @@ function packedWeight(planner: NodePlanner, weight: PlannedTensor): PlannedTenso
 function packLaunch(planner: NodePlanner, weight: PlannedTensor, packed: PlannedTensor): Launch {
   const [rows, depth] = [rowsOf(weight.type), widthOf(weight.type)];
   const panelsPerTile = Math.max(1, Math.floor(16384 / (16 * depth)));
-  const kernel: Kernel = {
+  const kernel = planner.kernels.get<PackKernel>(["pack", rows, depth, pitchOf(weight)], () => ({
     template: "pack",
     facts: kernelFacts(
       {
@@ -167,7 +185,7 @@ function packLaunch(planner: NodePlanner, weight: PlannedTensor, packed: Planned
     depth,
     pitch: pitchOf(weight),
     panelsPerTile,
-  };
+  }));
   return {
     kernel,
     operands: [read(weight), write(packed)],

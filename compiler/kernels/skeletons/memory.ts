@@ -2,7 +2,14 @@
 
 import { dim, rowsOf, tensor, widthOf } from "../../graph/types.ts";
 import type { GatherRequest, ReduceRequest, ScatterAddRequest, ScatterStoreRequest } from "../../ops/skeletons.ts";
-import { capacityOf } from "../plan.ts";
+import {
+  capacityOf,
+  type GatherKernel,
+  type ReduceFinishKernel,
+  type ReducePartialKernel,
+  type ScatterAddKernel,
+  type ScatterStoreKernel,
+} from "../plan.ts";
 import {
   countOperand,
   fixed,
@@ -29,14 +36,14 @@ export function planGather(planner: NodePlanner, request: GatherRequest): void {
     { name: "out", tensor: out },
   ];
   planner.launch({
-    kernel: {
+    kernel: planner.kernels.get<GatherKernel>(["gather", width, pitchOf(table), pitchOf(out)], () => ({
       template: "gather",
       facts: planner.facts(`gather_w${width}`, operands, `${perTile} rows`),
       width,
       tablePitch: pitchOf(table),
       outPitch: pitchOf(out),
       rowsPerTile: perTile,
-    },
+    })),
     operands: [read(table), read(index), write(out), countOperand(rows)],
     tiles: [{ count: rows, per: perTile }],
     flops: 0,
@@ -55,20 +62,23 @@ export function planScatterAdd(planner: NodePlanner, request: ScatterAddRequest)
     { name: "out", tensor: out },
   ];
   planner.launch({
-    kernel: {
-      template: "scatter-add",
-      facts: planner.facts(
-        `scatter_add_e${entries}w${width}${accumulate ? "_state" : ""}`,
-        operands,
-        `${entriesPerTile} entries`,
-      ),
-      width,
-      rowsPitch: pitchOf(rows),
-      outPitch: pitchOf(out),
-      entries,
-      entriesPerTile,
-      accumulates: accumulate !== undefined,
-    },
+    kernel: planner.kernels.get<ScatterAddKernel>(
+      ["scatter-add", width, pitchOf(rows), pitchOf(out), entries, accumulate === undefined ? 0 : 1],
+      () => ({
+        template: "scatter-add",
+        facts: planner.facts(
+          `scatter_add_e${entries}w${width}${accumulate ? "_state" : ""}`,
+          operands,
+          `${entriesPerTile} entries`,
+        ),
+        width,
+        rowsPitch: pitchOf(rows),
+        outPitch: pitchOf(out),
+        entries,
+        entriesPerTile,
+        accumulates: accumulate !== undefined,
+      }),
+    ),
     operands: [
       read(rows),
       read(index),
@@ -92,14 +102,14 @@ export function planScatterStore(planner: NodePlanner, request: ScatterStoreRequ
     { name: "out", tensor: out },
   ];
   planner.launch({
-    kernel: {
+    kernel: planner.kernels.get<ScatterStoreKernel>(["scatter-store", width, pitchOf(rows), pitchOf(out)], () => ({
       template: "scatter-store",
       facts: planner.facts(`scatter_store_w${width}`, operands, `${perTile} rows`),
       width,
       rowsPitch: pitchOf(rows),
       outPitch: pitchOf(out),
       rowsPerTile: perTile,
-    },
+    })),
     operands: [read(rows), read(index), update(out), countOperand(count)],
     tiles: [{ count, per: perTile }],
     flops: 0,
@@ -127,23 +137,26 @@ export function planReduce(planner: NodePlanner, request: ReduceRequest): void {
       { name: "parts", tensor: partials },
     ];
     planner.launch({
-      kernel: {
-        template: "reduce-partial",
-        facts: kernelFacts(
-          {
-            name,
-            summary: `Adds the ${squares ? "squares of the " : ""}elements of each chunk of rows.`,
-            formula: `parts[tile] = Σ ${request.element} over the rows of the tile`,
-            source: "sums in chunks that depend on shape alone",
-          },
-          operands,
-          `${perTile} rows`,
-        ),
-        squares,
-        width,
-        pitch: pitchOf(x),
-        rowsPerTile: perTile,
-      },
+      kernel: planner.kernels.get<ReducePartialKernel>(
+        ["reduce-partial", squares ? 1 : 0, width, pitchOf(x), perTile],
+        () => ({
+          template: "reduce-partial",
+          facts: kernelFacts(
+            {
+              name,
+              summary: `Adds the ${squares ? "squares of the " : ""}elements of each chunk of rows.`,
+              formula: `parts[tile] = Σ ${request.element} over the rows of the tile`,
+              source: "sums in chunks that depend on shape alone",
+            },
+            operands,
+            `${perTile} rows`,
+          ),
+          squares,
+          width,
+          pitch: pitchOf(x),
+          rowsPerTile: perTile,
+        }),
+      ),
       operands: [read(x), part(partials, 4 * offset), countOperand(rows)],
       tiles: [{ count: rows, per: perTile }],
       flops: (squares ? 2 : 1) * width * capacityOf(rows),
@@ -157,7 +170,7 @@ export function planReduce(planner: NodePlanner, request: ReduceRequest): void {
     { name: "out", tensor: out },
   ];
   planner.launch({
-    kernel: {
+    kernel: planner.kernels.get<ReduceFinishKernel>(["reduce-finish", root ? 1 : 0], () => ({
       template: "reduce-finish",
       facts: kernelFacts(
         {
@@ -170,7 +183,7 @@ export function planReduce(planner: NodePlanner, request: ReduceRequest): void {
         "one",
       ),
       root,
-    },
+    })),
     operands: [read(partials), write(out), countOperand(fixed(total))],
     tiles: [{ count: fixed(1), per: 1 }],
     flops: total,
