@@ -15,7 +15,7 @@ import { assignPrecision } from "./passes/assign-precision.ts";
 import { chooseRecompute } from "./passes/choose-recompute.ts";
 import { differentiate } from "./passes/differentiate.ts";
 import { fuse } from "./passes/fuse.ts";
-import { Diagnostics } from "./source/diagnostic.ts";
+import { type Diagnostic, Diagnostics } from "./source/diagnostic.ts";
 import type { Note } from "./source/notes.ts";
 import type { Spec } from "./spec/spec.ts";
 
@@ -31,7 +31,14 @@ export interface Programs {
   readonly graphs: readonly Graph[];
   readonly stages: readonly StageGraphs[];
   readonly notes: readonly Note[];
+  /** Rules that later ones hide; what is wrong is thrown. */
+  readonly warnings: readonly Diagnostic[];
 }
+
+/** Runs a stage for somebody who measures it. */
+export type Measure = <T>(stage: string, work: () => T) => T;
+
+const unmeasured: Measure = (_stage, work) => work();
 
 export interface Build {
   readonly spec: Spec;
@@ -46,17 +53,25 @@ export interface Build {
 export const countsOf = (spec: Spec): ReadonlyMap<string, number> => new Map([["layers", spec.model.layers.length]]);
 
 /** Spec → program graphs. Throws a DiagnosticError for what only shows once the operations are known. */
-export function buildPrograms(spec: Spec): Programs {
+export function buildPrograms(spec: Spec, measure = unmeasured): Programs {
   const diagnostics = new Diagnostics();
   const counts = countsOf(spec);
-  const model = buildModel(spec, diagnostics);
+  const model = measure("model", () => buildModel(spec, diagnostics));
   diagnostics.throwIfErrors();
   const forward = model.sequence === undefined ? [model.extend] : [model.sequence, model.extend];
-  const differentiated = forward.flatMap((graph) => (graph === model.sequence ? trainingGraphs(graph) : [graph]));
-  for (const problem of ruleProblems(spec, differentiated, counts)) diagnostics.add(problem);
+  const differentiated = measure("differentiate", () =>
+    forward.flatMap((graph) => (graph === model.sequence ? trainingGraphs(graph) : [graph])),
+  );
+  measure("check rules", () => {
+    for (const problem of ruleProblems(spec, differentiated, counts)) diagnostics.add(problem);
+  });
   diagnostics.throwIfErrors();
-  const precise = differentiated.map((graph) => assignPrecision(graph, spec.precision, counts));
-  const recomputed = precise.map(({ graph }) => chooseRecompute(graph, spec.recompute, counts));
+  const precise = measure("assign-precision", () =>
+    differentiated.map((graph) => assignPrecision(graph, spec.precision, counts)),
+  );
+  const recomputed = measure("choose-recompute", () =>
+    precise.map(({ graph }) => chooseRecompute(graph, spec.recompute, counts)),
+  );
   const update = spec.train === undefined ? [] : [buildUpdate(spec.train, model.parameters, counts)];
   const graphs = [...recomputed.map(({ graph }) => graph), ...update];
   return {
@@ -69,6 +84,7 @@ export function buildPrograms(spec: Spec): Programs {
       { stage: "choose-recompute", graphs },
     ],
     notes: [...precise.flatMap(({ notes }) => notes), ...recomputed.flatMap(({ notes }) => notes)],
+    warnings: diagnostics.all,
   };
 }
 
@@ -80,16 +96,16 @@ function trainingGraphs(sequence: Graph): Graph[] {
 }
 
 /** Spec → kernels and manifest. */
-export function compile(spec: Spec): Build {
-  const programs = buildPrograms(spec);
-  const fused = programs.graphs.map(fuse);
+export function compile(spec: Spec, measure = unmeasured): Build {
+  const programs = buildPrograms(spec, measure);
+  const fused = measure("fuse", () => programs.graphs.map(fuse));
   const tileOf = tileChooser(spec.tiles, countsOf(spec));
-  const plan = planTarget({ graphs: fused, updates: new Set(["update"]), tileOf });
-  const kernels = renderKernels(plan, spec.name);
-  const manifest: Manifest = {
+  const plan = measure("plan", () => planTarget({ graphs: fused, updates: new Set(["update"]), tileOf }));
+  const kernels = measure("render", () => renderKernels(plan, spec.name));
+  const manifest: Manifest = measure("manifest", () => ({
     ...targetManifest(plan, kernels),
     ...modelManifest(spec, programs.model.parameters, countsOf(spec)),
-  };
+  }));
   const stages = [...programs.stages, { stage: "fuse", graphs: fused }];
   const notes = [...programs.notes, ...plan.notes];
   return { spec, programs: { ...programs, stages }, plan, kernels: kernels.files, manifest, notes };

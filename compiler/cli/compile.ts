@@ -1,0 +1,34 @@
+// `mspec compile`: a spec to kernels, manifest and bindings in a folder.
+
+import type { Command } from "commander";
+import { deviceFlag, outFlag, readSpecOrThrow, type SpecFlags, setFlag, warn } from "./spec-flags.ts";
+import { StageTimes } from "./stage-times.ts";
+
+interface CompileFlags extends SpecFlags {
+  readonly out?: string;
+}
+
+export function addCompileVerb(program: Command): void {
+  program
+    .command("compile")
+    .description("write kernels, manifest.json, bindings and the normal form of a spec")
+    .argument("<spec>", "the model spec, a YAML file")
+    .addOption(outFlag("the output folder (default: generated/<name>)"))
+    .addOption(deviceFlag("the device to compile for (default: all)"))
+    .addOption(setFlag())
+    .action(compileSpec);
+}
+
+async function compileSpec(path: string, flags: CompileFlags): Promise<void> {
+  const times = new StageTimes();
+  const spec = times.measure("read", () => readSpecOrThrow(path, flags));
+  const { compile } = await times.measure("load the compiler", () => import("../compile.ts"));
+  const build = compile(spec, (stage, work) => times.measure(stage, work));
+  warn(build.programs.warnings);
+  const { outputFiles } = await import("../emit/output-files.ts");
+  const files = await times.measure("emit", () => outputFiles(build));
+  const { outputPath, writeBuild } = await import("./write-build.ts");
+  const { folder, numChanged } = times.measure("write", () => writeBuild(outputPath(flags.out, spec), files));
+  process.stdout.write(`${folder}: ${files.length} files, ${numChanged} changed\n`);
+  times.report();
+}

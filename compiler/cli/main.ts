@@ -1,0 +1,44 @@
+// The command line: loads the file of the verb that is asked for and turns what goes wrong into a message and an exit code.
+
+import { Command } from "commander";
+import { packageVersion } from "../source/package-root.ts";
+import { exitCodes, reportFailure } from "./report-failure.ts";
+
+type AddVerb = (program: Command) => void;
+
+/** In the order of `--help`. A verb's file is light to load; what it needs to do its work it imports when it runs. */
+const verbs: ReadonlyMap<string, () => Promise<AddVerb>> = new Map([
+  ["compile", async () => (await import("./compile.ts")).addCompileVerb],
+]);
+
+/** Runs one command; the process is left to end by itself. */
+export async function run(argv: readonly string[]): Promise<number> {
+  // Whoever reads the output may stop early (`mspec dump … | head`): that is no fault.
+  process.stdout.on("error", ignoreClosedPipe);
+  process.stderr.on("error", ignoreClosedPipe);
+  try {
+    const program = await programFor(argv);
+    if (argv.length === 0) program.help({ error: true });
+    await program.parseAsync([...argv], { from: "user" });
+    return Number(process.exitCode ?? exitCodes.done);
+  } catch (error) {
+    return reportFailure(error, argv);
+  }
+}
+
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
+}
+
+/** Commander with the verb that is asked for, or with all of them where help or a suggestion needs every name. */
+async function programFor(argv: readonly string[]): Promise<Command> {
+  const program = new Command("mspec")
+    .description("Compiles a model spec into kernels, a manifest and TypeScript bindings, and trains and serves it.")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .exitOverride()
+    .configureOutput({ outputError: () => {} });
+  const asked = verbs.get(argv[0] ?? "");
+  const loaders = asked === undefined ? [...verbs.values()] : [asked];
+  for (const load of loaders) (await load())(program);
+  return program;
+}

@@ -1,0 +1,44 @@
+// What a compile leaves behind, as paths and contents; who writes them decides where.
+
+import type { Manifest } from "../../runtime/contract.ts";
+import { invariant } from "../source/diagnostic.ts";
+import { normalizeSpec } from "../spec/normalize.ts";
+import type { Spec } from "../spec/spec.ts";
+import type { KernelFile } from "./kernel-files.ts";
+import { manifestText } from "./manifest-text.ts";
+
+export interface OutputFile {
+  /** Relative to the output folder, with slashes. */
+  readonly path: string;
+  readonly content: string | Uint8Array;
+}
+
+/** The parts of a build that files are made of. */
+export interface BuildParts {
+  readonly spec: Spec;
+  readonly kernels: readonly KernelFile[];
+  readonly manifest: Manifest;
+}
+
+/** What a person reads and compares: kernels, the normal form of the spec, the manifest. */
+export function textFiles({ spec, kernels, manifest }: BuildParts): OutputFile[] {
+  return checked([
+    ...kernels.map(({ file, text }) => ({ path: file, content: text })),
+    { path: "normalized.yaml", content: normalizeSpec(spec) },
+    { path: "manifest.json", content: manifestText(manifest) },
+  ]);
+}
+
+/** All of it: the texts, the assembled kernels, and the bindings in TypeScript, JavaScript and declarations. */
+export async function outputFiles(parts: BuildParts): Promise<OutputFile[]> {
+  const { assemble } = await import("./assemble.ts");
+  const module = { path: parts.manifest.module, content: await assemble(parts.kernels) };
+  return checked([...textFiles(parts), module]);
+}
+
+/** File systems that do not tell small letters from capital ones must hold all of them too. */
+function checked(files: OutputFile[]): OutputFile[] {
+  const names = new Set(files.map((file) => file.path.toLowerCase()));
+  invariant(names.size === files.length, "two files of the output have one name");
+  return files;
+}
