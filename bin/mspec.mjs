@@ -10,6 +10,8 @@ import { distFolder, hasSources, isFresh, packageRoot } from "./build.mjs";
 
 const environmentFault = 3;
 const main = join(distFolder, "compiler", "cli", "main.js");
+const nothingToRun = `mspec: dist/ is missing, and typescript, which builds it, is not installed
+  run \`npm ci --ignore-scripts\` in ${packageRoot}`;
 
 /** @param {string} text */
 function fail(text) {
@@ -28,11 +30,9 @@ function hasTypeScript() {
 
 function buildDist() {
   if (!hasTypeScript()) {
-    if (existsSync(main))
-      return process.stderr.write("mspec: dist/ is older than the sources; no typescript to build it\n");
-    fail(
-      `mspec: dist/ is missing and typescript, which builds it, is not installed\n  run \`npm ci --ignore-scripts\` in ${packageRoot}`,
-    );
+    if (!existsSync(main)) fail(nothingToRun);
+    process.stderr.write("mspec: dist/ is older than the sources, and typescript, which builds it, is not installed\n");
+    return;
   }
   process.stderr.write("mspec: building dist/ from the sources\n");
   const script = fileURLToPath(new URL("./build.mjs", import.meta.url));
