@@ -3,11 +3,12 @@
 
 import { type Diagnostics, invariant } from "../source/diagnostic.ts";
 import * as messages from "../source/messages/formula-building.ts";
+import { nearest } from "../source/suggestions.ts";
 import type { ExpressionText, Place, Span } from "../source/text.ts";
 import type { Formula } from "./formula.ts";
 import { formulaConstants, formulaFunctions } from "./functions.ts";
 import type { BinaryOperator, Expression, FormulaSyntax } from "./syntax.ts";
-import { type Extent, type InputTerm, type Kind, LANE, type Term, Terms } from "./terms.ts";
+import { type Extent, type FunctionName, type Kind, LANE, type Term, Terms } from "./terms.ts";
 
 export interface Parameter {
   readonly name: string;
@@ -227,8 +228,8 @@ class Builder {
     if (definition !== undefined) return this.#inline(definition, expression, scope);
     const signature = formulaFunctions.get(callee);
     if (signature === undefined) {
-      const nearest = [...formulaFunctions.keys()].find((name) => name.startsWith(callee.slice(0, 3)));
-      return this.#reject(messages.unknownFunction(this.#place(calleeSpan), callee, nearest));
+      const [guess] = nearest(callee, [...formulaFunctions.keys()], 1);
+      return this.#reject(messages.unknownFunction(this.#place(calleeSpan), callee, guess));
     }
     this.#checkArity(callee, calleeSpan, signature.arity, args.length);
     if (callee === "if") {
@@ -267,77 +268,73 @@ class Builder {
 }
 
 /** Built-in functions by what they expand to. */
-function applyFunction(terms: Terms, callee: string, values: readonly Term[]): Term {
-  const [x, y, z] = values;
-  switch (callee) {
-    case "exp":
-    case "log":
-    case "abs":
-    case "sign":
-    case "floor":
-    case "sigmoid":
-    case "tanh":
-    case "softplus":
-    case "erf":
-    case "stop":
-      return terms.call(callee, [x]);
-    case "quotient":
-      return terms.call("quotient", [x, y]);
-    case "sqrt":
-      return terms.product(1, [[x, 0.5]]);
-    case "rsqrt":
-      return terms.product(1, [[x, -0.5]]);
-    case "min":
-      return terms.call("min", [x, y]);
-    case "max":
-      return y === undefined ? terms.reduce("max", LANE, x) : terms.call("max", [x, y]);
-    case "clamp":
-      return terms.call("min", [terms.call("max", [x, y]), z]);
-    case "silu":
-      return terms.multiply(x, terms.call("sigmoid", [x]));
-    case "gelu":
-      return terms.product(0.5, [
-        [x, 1],
-        [terms.sum(1, [[terms.call("erf", [terms.product(Math.SQRT1_2, [[x, 1]])]), 1]]), 1],
-      ]);
-    case "gelu_tanh":
-      return geluTanh(terms, x);
-    case "sum":
-      return terms.reduce("sum", LANE, x);
-    case "mean":
-      return terms.product(1, [
-        [terms.reduce("sum", LANE, x), 1],
-        [terms.count(LANE), -1],
-      ]);
-    case "softmax": {
-      const e = terms.call("exp", [terms.subtract(x, terms.reduce("max", LANE, x))]);
-      return terms.product(1, [
-        [e, 1],
-        [terms.reduce("sum", LANE, e), -1],
-      ]);
-    }
-    case "log_sum_exp": {
-      const m = terms.reduce("max", LANE, x);
-      const s = terms.reduce("sum", LANE, terms.call("exp", [terms.subtract(x, m)]));
-      return terms.add(m, terms.call("log", [s]));
-    }
-    case "pick": {
-      invariant(x.op === "input", "pick() must read an input");
-      return terms.pick(x as InputTerm, y);
-    }
-  }
-  invariant(false, `function ${callee} has no meaning`);
+const expansions: Readonly<Record<string, (terms: Terms, x: Term, y: Term, z: Term) => Term>> = {
+  quotient: (terms, x, y) => terms.call("quotient", [x, y]),
+  sqrt: (terms, x) => terms.product(1, [[x, 0.5]]),
+  rsqrt: (terms, x) => terms.product(1, [[x, -0.5]]),
+  min: (terms, x, y) => terms.call("min", [x, y]),
+  max: (terms, x, y) => (y === undefined ? terms.reduce("max", LANE, x) : terms.call("max", [x, y])),
+  clamp: (terms, x, y, z) => terms.call("min", [terms.call("max", [x, y]), z]),
+  silu: (terms, x) => terms.multiply(x, terms.call("sigmoid", [x])),
+  gelu: (terms, x) => halfOnePlus(terms, x, terms.call("erf", [terms.product(Math.SQRT1_2, [[x, 1]])])),
+  gelu_tanh: (terms, x) => halfOnePlus(terms, x, bentTanh(terms, x)),
+  sum: (terms, x) => terms.reduce("sum", LANE, x),
+  mean: (terms, x) =>
+    terms.product(1, [
+      [terms.reduce("sum", LANE, x), 1],
+      [terms.count(LANE), -1],
+    ]),
+  softmax: (terms, x) => {
+    const e = terms.call("exp", [terms.subtract(x, terms.reduce("max", LANE, x))]);
+    return terms.product(1, [
+      [e, 1],
+      [terms.reduce("sum", LANE, e), -1],
+    ]);
+  },
+  log_sum_exp: (terms, x) => {
+    const m = terms.reduce("max", LANE, x);
+    const s = terms.reduce("sum", LANE, terms.call("exp", [terms.subtract(x, m)]));
+    return terms.add(m, terms.call("log", [s]));
+  },
+  pick: (terms, x, y) => {
+    invariant(x.op === "input", "pick() must read an input");
+    return terms.pick(x, y);
+  },
+};
+
+/** Functions that the normal form has itself. */
+const direct: ReadonlySet<string> = new Set<FunctionName>([
+  "exp",
+  "log",
+  "abs",
+  "sign",
+  "floor",
+  "sigmoid",
+  "tanh",
+  "softplus",
+  "erf",
+  "stop",
+]);
+
+function applyFunction(terms: Terms, callee: string, [x, y, z]: readonly Term[]): Term {
+  if (direct.has(callee)) return terms.call(callee as FunctionName, [x]);
+  const expansion = expansions[callee];
+  invariant(expansion !== undefined, `function ${callee} has no meaning`);
+  return expansion(terms, x, y, z);
 }
 
-/** 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); Hendrycks and Gimpel, arXiv:1606.08415. */
-function geluTanh(terms: Terms, x: Term): Term {
+/** 0.5 x (1 + bent) */
+const halfOnePlus = (terms: Terms, x: Term, bent: Term): Term =>
+  terms.product(0.5, [
+    [x, 1],
+    [terms.sum(1, [[bent, 1]]), 1],
+  ]);
+
+/** tanh(sqrt(2/pi) (x + 0.044715 x^3)); Hendrycks and Gimpel, arXiv:1606.08415. */
+function bentTanh(terms: Terms, x: Term): Term {
   const cubed = terms.sum(0, [
     [x, 1],
     [terms.product(0.044715, [[x, 3]]), 1],
   ]);
-  const bent = terms.call("tanh", [terms.product(Math.sqrt(2 / Math.PI), [[cubed, 1]])]);
-  return terms.product(0.5, [
-    [x, 1],
-    [terms.sum(1, [[bent, 1]]), 1],
-  ]);
+  return terms.call("tanh", [terms.product(Math.sqrt(2 / Math.PI), [[cubed, 1]])]);
 }

@@ -4,11 +4,12 @@
 import { invariant } from "../source/diagnostic.ts";
 import type { Formula } from "./formula.ts";
 import { withoutUnusedInputs } from "./formula.ts";
-import { useKeptValues } from "./keep.ts";
+import { KeptValues } from "./keep.ts";
 import {
   asFactors,
   type CallTerm,
   type Extent,
+  type FunctionName,
   type InputTerm,
   LANE,
   operands,
@@ -38,7 +39,7 @@ export function differentiateFormula(formula: Formula, request: DerivativeReques
   });
   adjoints.propagate();
   const kept = keptInputs(formula, request.keep ?? []);
-  const use = useKeptValues(terms, kept);
+  const use = new KeptValues(terms, kept);
   const outputs = request.by.map((name) => {
     const input = formula.inputs.find((i) => i.name === name);
     invariant(input, `formula has no input ${name}`);
@@ -158,81 +159,51 @@ class Adjoints {
 
   #throughCall(term: CallTerm, adjoint: Term): void {
     const terms = this.#terms;
+    const slope = slopes[term.callee];
+    if (slope !== undefined) {
+      this.push(term.args[0], terms.multiply(adjoint, slope(terms, term.args[0], term)), term.extent);
+      return;
+    }
     const [x, y] = term.args;
     const to = (index: number, value: Term) => this.push(term.args[index], value, term.extent);
-    const scaled = (...factors: Term[]) => terms.multiply(adjoint, ...factors);
     const either = (condition: Term, chosen: number, other: number) => {
       to(chosen, terms.call("select", [condition, adjoint, terms.zero]));
       to(other, terms.call("select", [condition, terms.zero, adjoint]));
     };
-    switch (term.callee) {
-      case "exp":
-        to(0, scaled(term));
-        return;
-      case "log":
-        to(
-          0,
-          terms.product(1, [
-            [adjoint, 1],
-            [x, -1],
-          ]),
-        );
-        return;
-      case "tanh":
-        to(0, scaled(terms.sum(1, [[terms.product(1, [[term, 2]]), -1]])));
-        return;
-      case "sigmoid":
-        to(0, scaled(term, terms.sum(1, [[term, -1]])));
-        return;
-      case "softplus":
-        to(0, scaled(terms.call("sigmoid", [x])));
-        return;
-      case "erf": {
-        const bell = terms.call("exp", [terms.product(-1, [[x, 2]])]);
-        to(
-          0,
-          terms.product(2 / Math.sqrt(Math.PI), [
-            [adjoint, 1],
-            [bell, 1],
-          ]),
-        );
-        return;
-      }
-      case "abs":
-        to(0, scaled(terms.call("sign", [x])));
-        return;
-      case "max":
-        either(terms.call("less_or_equal", [y, x]), 0, 1);
-        return;
-      case "min":
-        either(terms.call("less_or_equal", [x, y]), 0, 1);
-        return;
-      case "select":
-        either(x, 1, 2);
-        return;
-      case "quotient":
-        to(
-          0,
-          terms.product(1, [
-            [adjoint, 1],
-            [y, -1],
-          ]),
-        );
-        to(
-          1,
-          terms.product(-1, [
-            [adjoint, 1],
-            [term, 1],
-            [y, -1],
-          ]),
-        );
-        return;
-      default:
-        // sign, floor and stop are flat; conditions have no derivative.
-        return;
+    if (term.callee === "max") either(terms.call("less_or_equal", [y, x]), 0, 1);
+    else if (term.callee === "min") either(terms.call("less_or_equal", [x, y]), 0, 1);
+    else if (term.callee === "select") either(x, 1, 2);
+    else if (term.callee === "quotient") {
+      to(
+        0,
+        terms.product(1, [
+          [adjoint, 1],
+          [y, -1],
+        ]),
+      );
+      to(
+        1,
+        terms.product(-1, [
+          [adjoint, 1],
+          [term, 1],
+          [y, -1],
+        ]),
+      );
     }
+    // sign, floor and stop are flat; conditions have no derivative.
   }
 }
+
+/** Derivatives of functions of one argument, in terms of their value where that is cheaper. */
+const slopes: Partial<Record<FunctionName, (terms: Terms, x: Term, value: Term) => Term>> = {
+  exp: (_terms, _x, value) => value,
+  log: (terms, x) => terms.product(1, [[x, -1]]),
+  tanh: (terms, _x, value) => terms.sum(1, [[terms.product(1, [[value, 2]]), -1]]),
+  sigmoid: (terms, _x, value) => terms.multiply(value, terms.sum(1, [[value, -1]])),
+  softplus: (terms, x) => terms.call("sigmoid", [x]),
+  erf: (terms, x) => terms.product(2 / Math.sqrt(Math.PI), [[terms.call("exp", [terms.product(-1, [[x, 2]])]), 1]]),
+  abs: (terms, x) => terms.call("sign", [x]),
+};
 
 /**
  * A sum made by differentiation is linear in the adjoint, so it may be distributed over one additive factor where that

@@ -1,8 +1,7 @@
 // Prints normal forms as the mathematics they are, for kernel headers, dumps and explain.
 
 import type { Formula } from "./formula.ts";
-import type { CallTerm, Factor, Term } from "./terms.ts";
-import { LANE } from "./terms.ts";
+import { type CallTerm, type Factor, LANE, operands, type ProductTerm, type SumTerm, type Term } from "./terms.ts";
 
 const comparison: Partial<Record<CallTerm["callee"], string>> = {
   less: "<",
@@ -56,84 +55,90 @@ function directNames(term: Term, name: (term: Term) => string | undefined): Term
   return found;
 }
 
-function belowOf(term: Term): readonly Term[] {
-  switch (term.op) {
-    case "product":
-      return term.factors.map(([base]) => base);
-    case "sum":
-      return term.summands.map(([summand]) => summand);
-    case "call":
-      return term.args;
-    case "reduce":
-      return [term.argument];
-    case "pick":
-      return [term.index];
-    default:
-      return [];
-  }
+/** Operands that are printed: the input of a pick is not one of them. */
+const belowOf = (term: Term): readonly Term[] => (term.op === "pick" ? [term.index] : operands(term));
+
+/** Answers with the name to print instead of a term, if it has one. */
+export type NameOf = (term: Term) => string | undefined;
+
+/** One term by its own form; what it is made of may be printed by name. */
+export function printTerm(term: Term, name: NameOf = () => undefined): string {
+  return new TermPrinter(name).form(term);
 }
 
-/** One term; `name` answers with the name to print instead of a term. */
-export function printTerm(term: Term, name: (term: Term) => string | undefined = () => undefined): string {
-  const print = (t: Term): string => name(t) ?? inner(t);
-  const atom = (t: Term): string => {
-    const text = print(t);
-    const isCompound = name(t) === undefined && (t.op === "sum" || t.op === "product" || isInfix(t));
-    return isCompound ? `(${text})` : text;
-  };
-  const factor = ([base, exponent]: Factor): string => {
-    if (exponent === 0.5) return `sqrt(${print(base)})`;
-    if (exponent === -0.5) return `rsqrt(${print(base)})`;
-    return exponent === 1 ? atom(base) : `${atom(base)}^${exponent}`;
-  };
-  const product = (coefficient: number, factors: readonly Factor[]): string => {
-    const above = factors.filter(([, e]) => e !== -1).map(factor);
-    const below = factors.filter(([, e]) => e === -1).map(([base]) => atom(base));
+class TermPrinter {
+  readonly #name: NameOf;
+
+  constructor(name: NameOf) {
+    this.#name = name;
+  }
+
+  form(term: Term): string {
+    switch (term.op) {
+      case "constant":
+        return String(term.value);
+      case "input":
+        return term.name;
+      case "index":
+        return term.axis === LANE ? "column" : "row";
+      case "count":
+        return term.axis === LANE ? "columns" : "rows";
+      case "product":
+        return this.#product(term);
+      case "sum":
+        return this.#sum(term);
+      case "call":
+        return this.#call(term);
+      case "reduce":
+        return `${term.axis === LANE ? "" : "column_"}${term.reduction}(${this.#print(term.argument)})`;
+      case "pick":
+        return `pick(${term.input.name}, ${this.#print(term.index)})`;
+    }
+  }
+
+  #print(term: Term): string {
+    return this.#name(term) ?? this.form(term);
+  }
+
+  /** In parentheses where an operator beside it would take it apart. */
+  #atom(term: Term): string {
+    const isCompound = this.#name(term) === undefined && (term.op === "sum" || term.op === "product" || isInfix(term));
+    return isCompound ? `(${this.#print(term)})` : this.#print(term);
+  }
+
+  #factor([base, exponent]: Factor): string {
+    if (exponent === 0.5) return `sqrt(${this.#print(base)})`;
+    if (exponent === -0.5) return `rsqrt(${this.#print(base)})`;
+    return exponent === 1 ? this.#atom(base) : `${this.#atom(base)}^${exponent}`;
+  }
+
+  #product({ coefficient, factors }: ProductTerm): string {
+    const above = factors.filter(([, e]) => e !== -1).map((factor) => this.#factor(factor));
+    const below = factors.filter(([, e]) => e === -1).map(([base]) => this.#atom(base));
     if (Math.abs(coefficient) !== 1 || above.length === 0) above.unshift(String(Math.abs(coefficient)));
     return `${coefficient < 0 ? "-" : ""}${[above.join(" * "), ...below].join(" / ")}`;
-  };
-  const inner = (t: Term): string => {
-    switch (t.op) {
-      case "constant":
-        return String(t.value);
-      case "input":
-        return t.name;
-      case "index":
-        return t.axis === LANE ? "column" : "row";
-      case "count":
-        return t.axis === LANE ? "columns" : "rows";
-      case "product":
-        return product(t.coefficient, t.factors);
-      case "sum": {
-        const parts = t.summands.map(([summand, coefficient]) => {
-          const magnitude = Math.abs(coefficient);
-          const text =
-            magnitude === 1
-              ? summand.op === "sum"
-                ? atom(summand)
-                : print(summand)
-              : `${magnitude} * ${atom(summand)}`;
-          return { sign: coefficient < 0 ? "-" : "+", text };
-        });
-        parts.sort((a, b) => (a.sign < b.sign ? -1 : a.sign > b.sign ? 1 : 0));
-        if (t.constant !== 0) parts.push({ sign: t.constant < 0 ? "-" : "+", text: String(Math.abs(t.constant)) });
-        return parts
-          .map(({ sign, text }, i) => (i === 0 ? (sign === "-" ? `-${text}` : text) : ` ${sign} ${text}`))
-          .join("");
-      }
-      case "call": {
-        const infix = comparison[t.callee];
-        if (infix !== undefined) return `${atom(t.args[0])} ${infix} ${atom(t.args[1])}`;
-        if (t.callee === "not") return `!${atom(t.args[0])}`;
-        return `${t.callee === "select" ? "if" : t.callee}(${t.args.map(print).join(", ")})`;
-      }
-      case "reduce":
-        return `${t.axis === LANE ? "" : "column_"}${t.reduction}(${print(t.argument)})`;
-      case "pick":
-        return `pick(${t.input.name}, ${print(t.index)})`;
-    }
-  };
-  return inner(term);
+  }
+
+  /** What is added first, then what is taken away, the constant last. */
+  #sum({ summands, constant }: SumTerm): string {
+    const parts = summands.map(([summand, coefficient]) => {
+      const magnitude = Math.abs(coefficient);
+      const plain = summand.op === "sum" ? this.#atom(summand) : this.#print(summand);
+      return { isNegative: coefficient < 0, text: magnitude === 1 ? plain : `${magnitude} * ${this.#atom(summand)}` };
+    });
+    parts.sort((a, b) => Number(a.isNegative) - Number(b.isNegative));
+    if (constant !== 0) parts.push({ isNegative: constant < 0, text: String(Math.abs(constant)) });
+    const [first, ...rest] = parts;
+    const signed = rest.map(({ isNegative, text }) => ` ${isNegative ? "-" : "+"} ${text}`);
+    return `${first.isNegative ? "-" : ""}${first.text}${signed.join("")}`;
+  }
+
+  #call({ callee, args }: CallTerm): string {
+    const infix = comparison[callee];
+    if (infix !== undefined) return `${this.#atom(args[0])} ${infix} ${this.#atom(args[1])}`;
+    if (callee === "not") return `!${this.#atom(args[0])}`;
+    return `${callee === "select" ? "if" : callee}(${args.map((arg) => this.#print(arg)).join(", ")})`;
+  }
 }
 
 const isInfix = (term: Term): boolean => term.op === "call" && comparison[term.callee] !== undefined;

@@ -2,8 +2,10 @@
 
 import { buildFormula, type Parameter } from "../formula/build.ts";
 import type { Formula } from "../formula/formula.ts";
+import { findLostNumber } from "../formula/probe.ts";
 import { COLUMN, ELEMENT, ROW, UNIFORM } from "../formula/terms.ts";
 import type { Diagnostics } from "../source/diagnostic.ts";
+import { losesNumber } from "../source/messages/formula-building.ts";
 import type { SpecFormula } from "../spec/spec.ts";
 
 type Role = "activation" | "score" | "mask";
@@ -55,6 +57,11 @@ export class SpecFormulas {
       rows: false,
     });
     this.#built.set(key, built);
+    const lost = built && findLostNumber(built);
+    if (lost !== undefined) {
+      const place = formula.text.place(formula.syntax.span);
+      this.#diagnostics.add(losesNumber(place, lost.output, lost.at, lost.exact));
+    }
     return built;
   }
 }

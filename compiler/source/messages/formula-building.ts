@@ -114,12 +114,12 @@ export const pickNeedsInput = (place: Place): Diagnostic =>
     "pick from an input and compute afterwards",
   );
 
-export const losesNumber = (place: Place, input: string, exact: string): Diagnostic => ({
+export const losesNumber = (place: Place, output: string, at: string, exact: number): Diagnostic => ({
   code: "formula/not-a-number",
   severity: "warning",
   claim: "the formula or its derivative is not a number in 32-bit floats where it is one in exact arithmetic",
   place,
   label: "NaN",
-  details: [`at ${input} it should be ${exact}`],
+  details: [`at ${at}, ${output} should be ${exact}`],
   help: "keep infinities from meeting zeros: bound the argument with clamp, or use sigmoid, silu, softplus or tanh",
 });

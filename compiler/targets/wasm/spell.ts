@@ -194,10 +194,10 @@ export class Speller {
     }
   }
 
-  /** 1 with the sign of x, and 0 for 0. */
+  /** 1 with the sign of x, 0 for 0, and NaN for NaN. */
   #sign(x: string): string {
     const signed = `(v128.or (v128.and ${x} ${this.#code.integer(-2147483648)}) ${this.#code.float(1)})`;
-    return `(v128.and ${signed} (f32x4.ne ${x} ${this.#code.float(0)}))`;
+    return `(v128.or (v128.and ${signed} (f32x4.ne ${x} ${this.#code.float(0)})) (f32x4.ne ${x} ${x}))`;
   }
 }
 

@@ -1,0 +1,60 @@
+// Runs a formula and its derivative in f32 at values that break careless ones, and finds where f32 yields NaN although
+// exact arithmetic does not.
+
+import { differentiateFormula } from "./derivative.ts";
+import { evaluateFormula } from "./evaluate.ts";
+import type { Formula } from "./formula.ts";
+import type { InputTerm } from "./terms.ts";
+
+/** Zero, numbers that vanish when squared, and both sides of where exp under- and overflows. */
+const realProbes = [0, 1e-30, -1e-30, 30, -30, 88, -88, 104, -104, 1e4, -1e4];
+/** Positions and heads. */
+const integerProbes = [0, 1, 100];
+
+export interface LostNumber {
+  /** Such as `gate = -104, up = 30`. */
+  readonly at: string;
+  /** `y`, or `d_gate` for a derivative. */
+  readonly output: string;
+  readonly exact: number;
+}
+
+/** The first input at which a formula, or its derivative by its real inputs, loses a number; undefined: nowhere. */
+export function findLostNumber(formula: Formula): LostNumber | undefined {
+  const real = formula.inputs.filter((input) => input.kind === "real").map((input) => input.name);
+  const derivative = real.length === 0 ? undefined : differentiateFormula(formula, { by: real });
+  for (const point of points(formula.inputs)) {
+    for (const probed of derivative === undefined ? [formula] : [formula, derivative]) {
+      const lost = lostAt(probed, point);
+      if (lost !== undefined) return lost;
+    }
+  }
+  return undefined;
+}
+
+type Point = ReadonlyMap<string, number>;
+
+/** All combinations of probes. */
+function points(inputs: readonly InputTerm[]): Point[] {
+  let all: Point[] = [new Map()];
+  for (const { name, kind } of inputs) {
+    const probes = kind === "real" ? realProbes : kind === "integer" ? integerProbes : [0, 1];
+    all = all.flatMap((point) => probes.map((value) => new Map([...point, [name, value]])));
+  }
+  return all;
+}
+
+function lostAt(formula: Formula, point: Point): LostNumber | undefined {
+  const inputs = new Map(formula.inputs.map(({ name }) => [name, [point.get(name) ?? 1]]));
+  const space = { rows: 1, lanes: 1 };
+  const exact = evaluateFormula(formula, inputs, space).outputs;
+  const rounded = evaluateFormula(formula, inputs, space, Math.fround).outputs;
+  for (const [output, values] of rounded) {
+    const wanted = exact.get(output)?.[0] ?? Number.NaN;
+    if (Number.isNaN(values[0]) && Number.isFinite(wanted)) {
+      const at = [...point].map(([name, value]) => `${name} = ${value}`).join(", ");
+      return { at, output, exact: wanted };
+    }
+  }
+  return undefined;
+}
