@@ -59,7 +59,7 @@ export const exp: Elementary = (code, argument, result) => {
 export const boundedExp: Elementary = (code, argument, result) => {
   const x = code.shared("exp.x", "v128");
   code.set(x, argument);
-  const { mantissa, n } = splitExponential(code, greater(lesser(get(x), code.float(88)), code.float(-87.33654)));
+  const { mantissa, n } = splitExponential(code, greater(lesser(get(x), code.float(88)), code.float(-87.33655)));
   code.set(result, keepNotANumber(`(i32x4.add ${mantissa} (i32x4.shl ${n} (i32.const 23)))`, get(x)));
 };
 
@@ -67,7 +67,7 @@ export const boundedExp: Elementary = (code, argument, result) => {
 export const expOfNegative: Elementary = (code, argument, result) => {
   const x = code.shared("exp.x", "v128");
   code.set(x, argument);
-  const { mantissa, n } = splitExponential(code, greater(get(x), code.float(-87.33654)));
+  const { mantissa, n } = splitExponential(code, greater(get(x), code.float(-87.33655)));
   code.set(result, keepNotANumber(`(i32x4.add ${mantissa} (i32x4.shl ${n} (i32.const 23)))`, get(x)));
 };
 
