@@ -76,7 +76,7 @@ class TermPrinter {
   form(term: Term): string {
     switch (term.op) {
       case "constant":
-        return String(term.value);
+        return numberText(term.value);
       case "input":
         return term.name;
       case "index":
@@ -115,7 +115,7 @@ class TermPrinter {
   #product({ coefficient, factors }: ProductTerm): string {
     const above = factors.filter(([, e]) => e !== -1).map((factor) => this.#factor(factor));
     const below = factors.filter(([, e]) => e === -1).map(([base]) => this.#atom(base));
-    if (Math.abs(coefficient) !== 1 || above.length === 0) above.unshift(String(Math.abs(coefficient)));
+    if (Math.abs(coefficient) !== 1 || above.length === 0) above.unshift(numberText(Math.abs(coefficient)));
     return `${coefficient < 0 ? "-" : ""}${[above.join(" * "), ...below].join(" / ")}`;
   }
 
@@ -124,10 +124,13 @@ class TermPrinter {
     const parts = summands.map(([summand, coefficient]) => {
       const magnitude = Math.abs(coefficient);
       const plain = summand.op === "sum" ? this.#atom(summand) : this.#print(summand);
-      return { isNegative: coefficient < 0, text: magnitude === 1 ? plain : `${magnitude} * ${this.#atom(summand)}` };
+      return {
+        isNegative: coefficient < 0,
+        text: magnitude === 1 ? plain : `${numberText(magnitude)} * ${this.#atom(summand)}`,
+      };
     });
     parts.sort((a, b) => Number(a.isNegative) - Number(b.isNegative));
-    if (constant !== 0) parts.push({ isNegative: constant < 0, text: String(Math.abs(constant)) });
+    if (constant !== 0) parts.push({ isNegative: constant < 0, text: numberText(Math.abs(constant)) });
     const [first, ...rest] = parts;
     const signed = rest.map(({ isNegative, text }) => ` ${isNegative ? "-" : "+"} ${text}`);
     return `${first.isNegative ? "-" : ""}${first.text}${signed.join("")}`;
@@ -140,5 +143,8 @@ class TermPrinter {
     return `${callee === "select" ? "if" : callee}(${args.map((arg) => this.#print(arg)).join(", ")})`;
   }
 }
+
+/** As many digits as an f32 keeps: 1 - 0.9 is printed as 0.1. */
+const numberText = (value: number): string => String(Number(value.toPrecision(8)));
 
 const isInfix = (term: Term): boolean => term.op === "call" && comparison[term.callee] !== undefined;

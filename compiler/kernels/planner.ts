@@ -3,7 +3,7 @@
 import type { Node, Value } from "../graph/graph.ts";
 import { printType, rowsOf, type TensorType, widthOf } from "../graph/types.ts";
 import type { Op } from "../ops/contract.ts";
-import { labelOf } from "../ops/formula-op.ts";
+import { describeNode, labelOf } from "../ops/formula-op.ts";
 import { invariant } from "../source/diagnostic.ts";
 import type { Note } from "../source/notes.ts";
 import { pitchOf, plannedTensor, tensorOf } from "./layout.ts";
@@ -136,7 +136,7 @@ export class NodePlanner {
 
   /** Facts of a kernel that is the op itself. */
   facts(name: string, operands: readonly OperandFact[], tile: string): KernelFacts {
-    const { summary, source } = this.op;
+    const { summary, source } = describeNode(this.node, this.op);
     return kernelFacts({ name, summary, formula: this.op.formula(this.node), source }, operands, tile);
   }
 }

@@ -71,6 +71,7 @@ export interface FormulaOpDefinition<A> {
 export interface DerivedAttributes {
   /** Such as `rms_norm_backward`: names the kernel. */
   readonly label: string;
+  readonly summary: string;
   readonly source: string;
   readonly binding: FormulaBinding;
   readonly outputs: readonly OutputPort[];
@@ -137,7 +138,7 @@ export const derivedFormula: Op<DerivedAttributes> = defineFormulaOp<DerivedAttr
 function absorptionOf(
   node: Node,
   binding: FormulaBinding,
-  definition: Pick<FormulaOpDefinition<never>, "name" | "source">,
+  definition: Pick<FormulaOpDefinition<never>, "name" | "summary" | "source">,
 ): Absorption {
   const whole = binding.outputs.filter((view) => {
     const isOnly = binding.outputs.every((other) => other === view || other.operand !== view.operand);
@@ -151,10 +152,12 @@ function absorptionOf(
         const view = whole.find((v) => v.operand === output);
         invariant(view !== undefined, "the output cannot be added to", node.path);
         const { formula, name } = withAddend(binding.formula, view.port);
+        const { summary, source } = describeNode(node, definition);
         const label = `${labelOf(node, definition.name)}_add`;
         const attributes: DerivedAttributes = {
           label,
-          source: definition.source,
+          summary: `${summary.replace(/\.$/, "")}, with ${name} added to ${view.port}.`,
+          source,
           binding: {
             ...binding,
             formula,
@@ -188,6 +191,12 @@ function withAddend(formula: Formula, output: string): { readonly formula: Formu
   known.set(output, made);
   return made;
 }
+
+/** What a node computes, and where that is from: its op's, or what it was derived as. */
+export const describeNode = (
+  node: Node,
+  op: { summary: string; source: string },
+): { summary: string; source: string } => (node.op === derivedFormula.name ? attributesOf(derivedFormula, node) : op);
 
 /** What a node's kernel is called after: its op, or what a derived formula was derived from. */
 export const labelOf = (node: Node, opName: string): string =>
@@ -248,6 +257,7 @@ function emitDerivative(
     operandsOf.values,
     {
       label: `${definition.name}_backward`,
+      summary: `Gradients of ${definition.name} by ${by.join(", ")}.`,
       source: `gradient of ${definition.source}`,
       binding: { ...binding, formula: derivative, inputs, outputs },
       outputs: ports,

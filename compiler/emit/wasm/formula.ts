@@ -5,7 +5,7 @@ import type { Phase, PhasePlan } from "../../formula/phases.ts";
 import { LANE, ROW } from "../../formula/terms.ts";
 import type { FormulaKernel, FormulaPort } from "../../kernels/plan.ts";
 import { invariant } from "../../source/diagnostic.ts";
-import { addBytes, get, i32, WatCode } from "../../targets/wasm/code.ts";
+import { addBytes, get, i32, offsetText, WatCode } from "../../targets/wasm/code.ts";
 import { countReaders, type Leaves, Speller } from "../../targets/wasm/spell.ts";
 import { type ModuleView, moduleView, type OperandView, operandViews } from "./module.ts";
 
@@ -65,7 +65,7 @@ class FormulaWriter {
     this.#kernel = kernel;
     this.#plan = kernel.plan;
     this.#operands = operandViews(kernel.facts);
-    this.#code = new WatCode([...templateLocals, ...this.#operands.map((operand) => operand.local)]);
+    this.#code = new WatCode(templateLocals);
     this.#inputs = new Map(kernel.inputs.map((port) => [port.port, port]));
     this.#outputs = new Map(kernel.outputs.map((port) => [port.port, port]));
   }
@@ -109,9 +109,12 @@ class FormulaWriter {
   }
 
   #addresses(): void {
-    const { groups } = this.#kernel;
-    for (const port of [...this.#kernel.inputs, ...this.#kernel.outputs]) {
-      if ((port.extent & ROW) === 0) continue;
+    const { groups, inputs, outputs } = this.#kernel;
+    const done = new Set<string>();
+    for (const port of [...inputs, ...outputs]) {
+      // What is updated in place has one address for reading and writing.
+      if ((port.extent & ROW) === 0 || done.has(port.port)) continue;
+      done.add(port.port);
       const local = this.#code.shared(`${port.port}.at`, "i32");
       const row = `(i32.add ${this.#operand(port)} (i32.mul (local.get $row) ${i32(port.pitch * 4)}))`;
       const isPerRow = (port.extent & LANE) === 0;
@@ -160,6 +163,8 @@ class FormulaWriter {
       for (const r of [...phase.reductions, ...phase.columnSums.map((s) => s.operation)]) inLoops.add(r.args[0]);
     }
     for (const operation of inLoops) readers.set(operation, (readers.get(operation) ?? 0) + 2);
+    // What is the same for all rows is computed once, before the first.
+    for (const o of all) if (this.#isUniform(o) && o.args.length > 0) readers.set(o, (readers.get(o) ?? 0) + 2);
     return readers;
   }
 
@@ -179,7 +184,7 @@ class FormulaWriter {
       pick: (input, index) => {
         const port = this.#port(this.#inputs, input);
         const column = `(i32.shl (i32x4.extract_lane 0 ${index}) ${i32(port.laneStep === 2 ? 3 : 2)})`;
-        return `(v128.load32_splat offset=${port.laneStart * 4} ${addBytes(this.#at(port), column)})`;
+        return `(v128.load32_splat${offsetText(port.laneStart * 4)} ${addBytes(this.#at(port), column)})`;
       },
     };
   }
@@ -198,9 +203,9 @@ class FormulaWriter {
     if ((port.extent & LANE) === 0) return `(v128.load32_splat ${this.#at(port)})`;
     const address = this.#laneAddress(port, this.#at(port));
     const offset = 4 * port.laneStart + 16 * port.laneStep * unit;
-    if (port.laneStep === 1) return `(v128.load offset=${offset} ${address})`;
+    if (port.laneStep === 1) return `(v128.load${offsetText(offset)} ${address})`;
     const even = "0 1 2 3 8 9 10 11 16 17 18 19 24 25 26 27";
-    return `(i8x16.shuffle ${even} (v128.load offset=${offset} ${address}) (v128.load offset=${offset + 16} ${address}))`;
+    return `(i8x16.shuffle ${even} (v128.load${offsetText(offset)} ${address}) (v128.load${offsetText(offset + 16)} ${address}))`;
   }
 
   /** Stores the first `lanes` of a vector; what lies behind them belongs to somebody else. */
@@ -208,7 +213,7 @@ class FormulaWriter {
     const offset = 4 * port.laneStart + 16 * port.laneStep * unit;
     const address = this.#laneAddress(port, this.#at(port));
     if (lanes === 4 && port.laneStep === 1) {
-      this.#code.put(`(v128.store offset=${offset} ${address} ${value})`);
+      this.#code.put(`(v128.store${offsetText(offset)} ${address} ${value})`);
       return;
     }
     const local = this.#code.shared("stored.", "v128");
@@ -312,9 +317,8 @@ class FormulaWriter {
       const port = this.#port(this.#outputs, name);
       const address = this.#laneAddress(port, get(`${port.port}.sums`));
       const value = this.#onlyLanes(speller.real(operation.args[0]), lanes, code.float(0));
-      code.put(
-        `(v128.store offset=${16 * unit} ${address} (f32x4.add (v128.load offset=${16 * unit} ${address}) ${value}))`,
-      );
+      const offset = offsetText(16 * unit);
+      code.put(`(v128.store${offset} ${address} (f32x4.add (v128.load${offset} ${address}) ${value}))`);
     }
     for (const { name, operation } of phase.elementStores) {
       this.#store(this.#port(this.#outputs, name), unit, speller.real(operation), lanes);

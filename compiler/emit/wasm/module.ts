@@ -11,6 +11,7 @@ export interface ModuleView {
 }
 
 export interface OperandView {
+  /** Holds the operand's address. */
   readonly local: string;
   /** Bytes into the table. */
   readonly offset: number;
@@ -24,7 +25,7 @@ export function moduleView(code: WatCode, usesScratch: boolean): ModuleView {
 
 export function operandViews(facts: KernelFacts): OperandView[] {
   return facts.operands.map(({ name, description }, i) => ({
-    local: ident(name),
+    local: `${ident(name)}.base`,
     offset: 4 * i,
     description: commentText(description),
   }));

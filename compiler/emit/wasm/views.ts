@@ -11,6 +11,7 @@ import type {
   ScatterAddKernel,
   ScatterStoreKernel,
 } from "../../kernels/plan.ts";
+import { offsetText } from "../../targets/wasm/code.ts";
 import { attentionBackwardView, attentionPagedView, attentionView, productView } from "./attention.ts";
 import { formulaView } from "./formula.ts";
 
@@ -136,7 +137,7 @@ function reducePartialView({ squares, width, pitch, rowsPerTile }: ReducePartial
   const value = "(local.get $value)";
   const element = squares ? `(f32x4.mul ${value} ${value})` : value;
   const unit = (index: number, mask?: string) => {
-    const load = `(v128.load offset=${16 * index} (local.get $at))`;
+    const load = `(v128.load${offsetText(16 * index)} (local.get $at))`;
     return {
       load: mask === undefined ? load : `(v128.and ${load} (v128.const i32x4 ${mask}))`,
       part: `part${index}`,

@@ -76,7 +76,7 @@ export function planFormula(planner: NodePlanner, { binding }: FormulaRequest): 
     const chunks = Math.ceil(capacityOf(rows) / perTile);
     const partials = planner.workspace(tensor("f32", dim("chunks", chunks), binding.lanes));
     finishes.push(() => finishColumnSum(planner, partials, to, chunks));
-    return portOf(view, extent, table.add(operandName(binding.outputs, view), partials, "write"), partials);
+    return portOf(view, extent, table.add(`${view.port}_parts`, partials, "write"), partials);
   });
   const plan = phasesOf(binding.formula);
   const kernel = planner.kernels.get<FormulaKernel>(

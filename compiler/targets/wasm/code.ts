@@ -88,6 +88,9 @@ export function floatLiteral(value: number): string {
   return String(rounded);
 }
 
+/** ` offset=16`, or nothing for 0. */
+export const offsetText = (bytes: number): string => (bytes === 0 ? "" : ` offset=${bytes}`);
+
 export const get = (local: string): string => `(local.get $${local})`;
 export const i32 = (value: number): string => `(i32.const ${value})`;
 

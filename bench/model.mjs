@@ -1,0 +1,144 @@
+// @ts-check
+// Opens graphs and specs on the wasm device for measurements: weights and data are random, only time and memory matter.
+
+import { performance } from "node:perf_hooks";
+
+const dist = new URL("../dist/", import.meta.url);
+/** @param {string} path */
+const load = (path) => import(new URL(path, dist).href);
+
+/** @param {number[]} values */
+export const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
+
+/** A small generator: the same numbers in every run. */
+export function generator(seed = 1) {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return (state >>> 0) / 2 ** 32 - 0.5;
+  };
+}
+
+/**
+ * Compiles a spec and opens it with random weights and one random micro-batch.
+ * @param {string} path @param {number} threads @param {string[]} overrides
+ */
+export async function openSpec(path, threads, overrides = []) {
+  const [{ readSpecFile }, { compile }, { assemble }, { openWasm }] = await Promise.all([
+    load("compiler/spec/read.js"),
+    load("compiler/compile.js"),
+    load("compiler/emit/assemble.js"),
+    load("runtime/devices/wasm.js"),
+  ]);
+  const { spec, diagnostics } = readSpecFile(path, overrides);
+  if (spec === undefined) throw new Error(diagnostics.map((/** @type {{claim: string}} */ d) => d.claim).join("\n"));
+  const build = compile(spec);
+  const device = await openWasm(build.manifest, await assemble(build.kernels), { threads });
+  fillModel(device, build.manifest);
+  await device.run("derive");
+  return { device, manifest: build.manifest };
+}
+
+/** @param {any} device @param {any} manifest */
+function fillModel(device, manifest) {
+  const random = generator();
+  for (const { name, dims } of manifest.parameters) {
+    const count = dims.reduce((/** @type {number} */ a, /** @type {number} */ b) => a * b, 1);
+    device.write(
+      name,
+      Float32Array.from({ length: count }, () => (dims.length === 1 ? 1 : 0.07 * random())),
+    );
+  }
+  for (const { tensor, rule } of manifest.constants) {
+    const { dims } = manifest.tensors.find((/** @type {{name: string}} */ t) => t.name === tensor);
+    const half = dims[1].size;
+    const turn = rule.kind === "rope_cos" ? Math.cos : Math.sin;
+    const angle = (/** @type {number} */ i) =>
+      Math.floor(i / half) * rule.theta ** ((-2 * (i % half)) / rule.rotaryDim);
+    device.write(
+      tensor,
+      Float32Array.from({ length: dims[0].size * half }, (_, i) => turn(angle(i))),
+    );
+  }
+  const { micro, sequence } = manifest.training;
+  const tokens = Int32Array.from({ length: micro * sequence }, () =>
+    Math.floor((random() + 0.5) * manifest.model.vocab),
+  );
+  device.write("tokens", tokens);
+  device.write(
+    "targets",
+    Int32Array.from(tokens, (_, i) => tokens[(i + 1) % tokens.length]),
+  );
+  device.write("documents", new Int32Array(tokens.length));
+  device.write(
+    "positions",
+    Int32Array.from(tokens, (_, i) => i % sequence),
+  );
+  const step = { inverse_targets: 1 / tokens.length, first: 1, never: 0, learning_rate: 1e-3, clip: 1 };
+  for (const [name, value] of Object.entries(step)) {
+    if (manifest.tensors.some((/** @type {{name: string}} */ t) => t.name === `step.${name}`)) {
+      device.write(`step.${name}`, Float32Array.of(value));
+    }
+  }
+}
+
+/**
+ * Opens graphs of single operations; their given tensors get random values.
+ * @param {any[]} graphs @param {number} threads
+ */
+export async function openGraphs(graphs, threads) {
+  const [{ planTarget }, { renderKernels }, { targetManifest }, { assemble }, { openWasm }, { defaultMatmulTile }] =
+    await Promise.all([
+      load("compiler/kernels/program.js"),
+      load("compiler/emit/kernel-files.js"),
+      load("compiler/emit/manifest.js"),
+      load("compiler/emit/assemble.js"),
+      load("runtime/devices/wasm.js"),
+      load("compiler/kernels/tile.js"),
+    ]);
+  const plan = planTarget({ graphs, updates: new Set(), tileOf: () => defaultMatmulTile });
+  const kernels = renderKernels(plan, "bench");
+  const manifest = { ...targetManifest(plan, kernels), name: "bench", parameters: [] };
+  const device = await openWasm(manifest, await assemble(kernels.files), { threads });
+  const random = generator();
+  for (const { name, dims, arena, dtype } of manifest.tensors) {
+    if (arena === "working" || dtype === "i32") continue;
+    const count = dims.reduce((/** @type {number} */ a, /** @type {{size: number}} */ d) => a * d.size, 1);
+    device.write(
+      name,
+      Float32Array.from({ length: count }, () => random() + 0.6),
+    );
+  }
+  await device.run("derive");
+  return device;
+}
+
+/** What single-operation graphs are made with. */
+export async function graphTools() {
+  const [{ GraphBuilder }, { dim, tensor }, { emitterFor, ops }] = await Promise.all([
+    load("compiler/graph/graph.js"),
+    load("compiler/graph/types.js"),
+    load("compiler/ops/index.js"),
+  ]);
+  return { GraphBuilder, dim, tensor, emitterFor, ops, load };
+}
+
+/**
+ * Seconds of wall and CPU time of repeated runs.
+ * @param {() => Promise<void>} run @param {number} repeats
+ */
+export async function timeRuns(run, repeats) {
+  const wall = [];
+  const cpu = [];
+  for (let i = 0; i < repeats + 2; i++) {
+    const before = process.cpuUsage();
+    const start = performance.now();
+    await run();
+    const seconds = (performance.now() - start) / 1e3;
+    const { user, system } = process.cpuUsage(before);
+    if (i < 2) continue;
+    wall.push(seconds);
+    cpu.push((user + system) / 1e6);
+  }
+  return { wall: median(wall), cpu: median(cpu), best: Math.min(...wall) };
+}
