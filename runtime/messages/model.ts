@@ -1,0 +1,116 @@
+// Sentences about opening a compiled model and putting weights into it.
+
+import { closest } from "fastest-levenshtein";
+import { Fault, type FaultParts } from "../fault.ts";
+
+function refuse(what: string, claim: string, rest: Partial<FaultParts> = {}): Fault {
+  return new Fault({ code: `model/${what}`, kind: "input", claim, ...rest });
+}
+
+export function buildFileTooLarge(path: string, limit: number): Fault {
+  return refuse("file-too-large", "a file of the compiled model is too large to be one", {
+    at: path,
+    details: [`at most ${limit} bytes are read`],
+  });
+}
+
+export function manifestNotJson(reason: string): Fault {
+  return refuse("bad-manifest", "manifest.json is not what `mspec compile` writes", {
+    details: [reason],
+    help: "compile the spec again",
+  });
+}
+
+export function wrongVersion(found: unknown, wanted: number): Fault {
+  return refuse("wrong-version", "the model was compiled for another version of the runtime", {
+    details: [`manifest.json has version ${JSON.stringify(found)}; this runtime runs version ${wanted}`],
+    help: "compile the spec again with the mspec that runs it",
+  });
+}
+
+export function unknownDevice(device: string, known: readonly string[]): Fault {
+  return refuse("unknown-device", `there is no device ${JSON.stringify(device)}`, {
+    details: [`devices: ${known.join(", ")}`],
+    help: "`mspec doctor` tells which of them are here",
+  });
+}
+
+export function noSuchParameter(name: string, names: readonly string[]): Fault {
+  return refuse("no-such-parameter", `the model has no parameter ${JSON.stringify(name)}`, {
+    details: [`the nearest name is ${closest(name, names)}`],
+  });
+}
+
+export function wrongLength(name: string, dims: readonly number[], length: number): Fault {
+  return refuse("wrong-length", `the parameter ${name} was given ${length} values`, {
+    details: [`it is [${dims.join(", ")}]: ${dims.reduce((product, size) => product * size, 1)} values`],
+  });
+}
+
+/** How many differences are told; a file of another model differs in every tensor. */
+const mostDifferences = 24;
+
+export function weightsDiffer(path: string, differences: readonly string[]): Fault {
+  const told = differences.slice(0, mostDifferences);
+  const more = differences.length - told.length;
+  return refuse("weights-differ", "the file's tensors are not this model's parameters; nothing was loaded", {
+    at: path,
+    details: more > 0 ? [...told, `and ${more} more`] : told,
+    help: "use the weights of this spec, or change the spec to the model that they belong to",
+  });
+}
+
+export function missingWeight(name: string, nearest: string | undefined): string {
+  return nearest === undefined
+    ? `${name} is missing`
+    : `${name} is missing; of what the file has besides, ${nearest} is nearest`;
+}
+
+export function extraWeight(name: string): string {
+  return `${name} is no parameter of the model`;
+}
+
+export function otherShape(name: string, found: readonly number[], wanted: readonly number[]): string {
+  const isTurned = found.length === 2 && found[0] === wanted[1] && found[1] === wanted[0];
+  const turned = isTurned ? ": it is transposed" : "";
+  return `${name} has shape [${found.join(", ")}], the model has [${wanted.join(", ")}]${turned}`;
+}
+
+export function otherDtype(name: string, dtype: string): string {
+  return `${name} is ${dtype}; weights are read from F32, BF16 and F16`;
+}
+
+export function nonFiniteWeights(path: string, name: string, index: number, count: number): Fault {
+  return refuse("non-finite-weights", "the weights hold NaN or infinity; nothing was loaded", {
+    at: `${path}, tensor ${JSON.stringify(name)}`,
+    details: [`${count} values in all tensors, the first one here at element ${index}`],
+    help: "use a checkpoint from before they appeared",
+  });
+}
+
+export function noWeights(): Fault {
+  return refuse("no-weights", "the model has no weights yet", {
+    help: "call `initialize()` or `loadWeights()` first, or open a run folder",
+  });
+}
+
+export function notTrained(name: string): Fault {
+  return refuse("not-trainable", `${name} was compiled to be served only`, {
+    help: "add a `train` section to the spec and compile it again",
+  });
+}
+
+export function noTokenizer(tokenizer: string | undefined): Fault {
+  return refuse("no-tokenizer", "text needs a tokenizer, and this model was opened without one", {
+    ...(tokenizer === undefined ? {} : { details: [`the spec names ${tokenizer}`] }),
+    help: "give `tokenizer` when opening the model, or token ids instead of text",
+  });
+}
+
+export function tokenizerTooLarge(name: string, tokens: number, vocab: number): Fault {
+  return refuse("tokenizer-too-large", "the tokenizer has tokens that the model does not know", {
+    at: name,
+    details: [`the tokenizer has ${tokens} tokens, the model ${vocab}`],
+    help: `set \`model.vocab\` to ${tokens}, or use the tokenizer that the model was trained with`,
+  });
+}

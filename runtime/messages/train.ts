@@ -1,0 +1,118 @@
+// Sentences about training: what stops a run, what keeps one from resuming, and what it says on its way.
+
+import { Fault, type FaultParts } from "../fault.ts";
+import type { DamagedCheckpoint } from "../files/find-checkpoint.ts";
+import type { NonFinite } from "../train/find-non-finite.ts";
+
+function refuse(what: string, claim: string, rest: Partial<FaultParts> = {}): Fault {
+  return new Fault({ code: `train/${what}`, kind: "input", claim, ...rest });
+}
+
+const fromWeights = "start a new run from its weights with `--weights`";
+
+export function nonFiniteState(path: string, tensor: string, index: number, value: number): Fault {
+  return refuse("non-finite-state", "the model's state is no longer finite; it was not saved", {
+    at: path,
+    details: [`${tensor} holds ${value} at element ${index}`],
+    help: "lower `train.lr` and resume from the last checkpoint's weights",
+  });
+}
+
+/** Too many steps in a row were skipped. */
+export function notFinite(steps: number, step: number, found: NonFinite | undefined, last: string | undefined): Fault {
+  return refuse("not-finite", `${steps} steps in a row had gradients that are not finite, and training stopped`, {
+    at: found?.path ?? `step ${step}`,
+    details: [
+      found === undefined
+        ? `repeating step ${step} launch by launch gave finite values only`
+        : found.kernel === undefined
+          ? `before step ${step}, ${found.tensor} already held such values`
+          : `in step ${step} the first such value is written to ${found.tensor} by the kernel ${found.kernel}`,
+      last === undefined ? "no checkpoint was saved before" : `the last checkpoint is ${last}`,
+    ],
+    help: "lower `train.lr`, or bound the formula that overflows",
+  });
+}
+
+export function runExists(folder: string, step: number): Fault {
+  return refuse("run-exists", "the folder already holds a run", {
+    at: folder,
+    details: [`its newest checkpoint is of step ${step}`],
+    help: "go on with it by `--resume`, or choose another folder with `-o`",
+  });
+}
+
+export function nothingToResume(folder: string, damaged: readonly DamagedCheckpoint[]): Fault {
+  return refuse("nothing-to-resume", "the folder has no complete checkpoint", {
+    at: folder,
+    details: damaged.map(skippedCheckpoint),
+    help: "leave out `--resume` to begin the run",
+  });
+}
+
+export function noCheckpoint(folder: string, damaged: readonly DamagedCheckpoint[]): Fault {
+  return refuse("no-checkpoint", "the run has no complete checkpoint", {
+    at: folder,
+    details: damaged.map(skippedCheckpoint),
+    help: "let the run save one first; `train.save_every` says how often",
+  });
+}
+
+/** Also a warning of its own: an older checkpoint is used. */
+export function skippedCheckpoint({ folder, why }: DamagedCheckpoint): string {
+  return `${folder} is left out: ${why.claim}${why.at === undefined ? "" : ` (${why.at})`}`;
+}
+
+export function specChanged(folder: string, differences: readonly string[]): Fault {
+  return refuse("spec-changed", "the spec is not the one that this run began with", {
+    at: folder,
+    details: differences,
+    help: `put the spec back as it was, or ${fromWeights}`,
+  });
+}
+
+export function partChanged(what: string, folder: string): Fault {
+  return refuse(`${what}-changed`, `the ${what} are not the ones that this run began with`, {
+    at: folder,
+    help: `use those of the run, or ${fromWeights}`,
+  });
+}
+
+export function stateIncomplete(folder: string, missing: readonly string[]): Fault {
+  return refuse("state-incomplete", "the checkpoint does not say how the run goes on", {
+    at: folder,
+    details: [`its state.json lacks ${missing.join(", ")}`],
+    help: fromWeights,
+  });
+}
+
+export function orderNotWhole(path: string, step: number, sequences: number, micro: number): Fault {
+  return refuse("order-not-whole", "a step of the order is no whole number of micro-batches", {
+    at: `${path}: step ${step}`,
+    details: [`it has ${sequences} sequences; train.batch.micro is ${micro}`],
+  });
+}
+
+export function orderTooLarge(path: string, limit: number): Fault {
+  return refuse("order-too-large", "the order file is too large", { at: path, details: [`at most ${limit} bytes`] });
+}
+
+export function noData(): Fault {
+  return refuse("no-data", "the spec does not say what the model is trained on", {
+    help: "add a `data` section, with at least `tokenizer` and `train`",
+  });
+}
+
+/** A warning: a save failed, and the run goes on. */
+export function goesOnUnsaved(why: Fault): string {
+  return `${why.claim}${why.details.length > 0 ? ` (${why.details.join("; ")})` : ""}; training goes on and tries again at the next save`;
+}
+
+/** A warning: the metrics of some steps wait in memory. */
+export function metricsWait(why: Fault, lines: number): string {
+  return `metrics.jsonl cannot be written: ${why.claim}; ${lines} lines wait in memory and are tried again`;
+}
+
+export function skippedLines(count: number): string {
+  return `${count} lines of the data could not be used and were left out`;
+}

@@ -1,0 +1,240 @@
+// A compiled model on a device: its parameters by name, and what can be done with it: train, evaluate, logits, generate.
+
+import type { BuildSource } from "./build-source.ts";
+import type { Manifest, ManifestParameter } from "./contract.ts";
+import { type TokenStream, TokenStreamBuilder } from "./data/token-stream.ts";
+import type { StreamingDecoder, Tokenizer } from "./data/tokenizer.ts";
+import type { Device } from "./device.ts";
+import { openSafetensors } from "./files/safetensors.ts";
+import { initialValues } from "./initial-weights.ts";
+import * as messages from "./messages/model.ts";
+import { emptyPrompt, tooManyTokens } from "./messages/serve.ts";
+import type { Host } from "./node-host.ts";
+import { completeAll, type Request, type StopReason } from "./serve/engine.ts";
+import { PagedCache } from "./serve/paged-cache.ts";
+import { defaultSampling, type Sampling } from "./serve/sampler.ts";
+import { type Evaluation, evaluateStream } from "./train/evaluate.ts";
+import type { TrainOptions, TrainResult } from "./train/options.ts";
+import { trainModel } from "./train/train.ts";
+import { parameterLength, readWeights } from "./weights.ts";
+
+export interface GenerateOptions extends Partial<Sampling> {
+  /** Text, or token ids. An empty text begins a new document. */
+  readonly prompt: string | ArrayLike<number>;
+  /** The most new tokens; 256 unless given. The model's context is a limit besides. */
+  readonly maxTokens?: number;
+  /** The same seed gives the same tokens; 0 unless given. */
+  readonly seed?: number;
+  /** Tells apart several sequences of one seed; its place in the list unless given. */
+  readonly sequence?: number;
+  /** Called with text as soon as its characters are whole. */
+  readonly onText?: (text: string) => void;
+  readonly onToken?: (token: number) => void;
+}
+
+export interface Generated {
+  /** Empty for a model that was opened without a tokenizer. */
+  readonly text: string;
+  readonly tokens: Int32Array;
+  readonly reason: StopReason;
+}
+
+/** What a model is made of; `openModel` puts it together. */
+export interface ModelParts {
+  readonly manifest: Manifest;
+  readonly device: Device;
+  readonly source: BuildSource;
+  readonly host: Host;
+  readonly tokenizer: Tokenizer | undefined;
+  /** The text of its tokenizer.json. */
+  readonly tokenizerJson: string | undefined;
+}
+
+const defaultMaxTokens = 256;
+/** Samples during training. */
+const sampleTokens = 200;
+
+export class Model {
+  readonly manifest: Manifest;
+  readonly device: Device;
+  readonly source: BuildSource;
+  readonly host: Host;
+  readonly tokenizerJson: string | undefined;
+  readonly #tokenizer: Tokenizer | undefined;
+  readonly #cache: PagedCache;
+  #hasWeights = false;
+
+  constructor({ manifest, device, source, host, tokenizer, tokenizerJson }: ModelParts) {
+    this.manifest = manifest;
+    this.device = device;
+    this.source = source;
+    this.host = host;
+    this.tokenizerJson = tokenizerJson;
+    this.#tokenizer = tokenizer;
+    this.#cache = new PagedCache(device);
+  }
+
+  /** In the order of the manifest; the names of a checkpoint. */
+  get parameterNames(): readonly string[] {
+    return this.manifest.parameters.map(({ name }) => name);
+  }
+
+  get hasWeights(): boolean {
+    return this.#hasWeights;
+  }
+
+  /** Errors: `model/no-tokenizer`. */
+  get tokenizer(): Tokenizer {
+    if (this.#tokenizer === undefined) throw messages.noTokenizer(this.manifest.data?.tokenizer);
+    return this.#tokenizer;
+  }
+
+  /** A parameter's values, row by row. */
+  async parameter(name: string): Promise<Float32Array> {
+    return this.device.read(this.#parameter(name).name);
+  }
+
+  /** Sets some or all parameters. Names and lengths are checked before anything changes. */
+  async setParameters(entries: Iterable<readonly [string, Float32Array]>): Promise<void> {
+    const checked = [...entries];
+    for (const [name, values] of checked) {
+      const parameter = this.#parameter(name);
+      if (values.length !== parameterLength(parameter)) {
+        throw messages.wrongLength(name, parameter.dims, values.length);
+      }
+    }
+    for (const [name, values] of checked) this.device.write(name, values);
+    await this.device.run("derive");
+    this.#hasWeights = true;
+  }
+
+  /** Sets all parameters to what the spec's `init` rules draw; the spec's seed unless another is given. */
+  async initialize(seed = this.manifest.training?.seed ?? 0): Promise<void> {
+    const { parameters } = this.manifest;
+    await this.setParameters(
+      parameters.map((parameter, index) => [parameter.name, initialValues(parameter, index, seed)] as const),
+    );
+  }
+
+  /** Loads all parameters from a safetensors file, or none: see `model/weights-differ`. */
+  async loadWeights(path: string): Promise<void> {
+    const reader = await this.host.disk.openRead(path);
+    try {
+      const file = await openSafetensors(reader);
+      await this.setParameters(await readWeights(file, path, this.manifest.parameters));
+    } finally {
+      await reader.close();
+    }
+  }
+
+  /** Trains as the spec says; a model without weights begins with the spec's initial ones. */
+  train(options: TrainOptions = {}): Promise<TrainResult> {
+    return trainModel(this, options);
+  }
+
+  /** The mean loss of predicting each token of a text from those before it: documents, or tokens. */
+  async evaluate(text: readonly string[] | TokenStream): Promise<Evaluation> {
+    const { training, name } = this.manifest;
+    if (training === undefined) throw messages.notTrained(name);
+    this.#checkWeights();
+    return evaluateStream(this.device, training, "tokens" in text ? text : this.#encode(text));
+  }
+
+  /** The logits behind every token of one sequence: [tokens, vocab], row by row. */
+  async logits(tokens: ArrayLike<number>): Promise<Float32Array> {
+    this.#checkWeights();
+    const { context, vocab } = this.manifest.model;
+    const sequence = tokens.length > context ? undefined : this.#cache.open(tokens.length);
+    if (sequence === undefined) throw tooManyTokens(tokens.length, Math.min(context, this.#cache.capacity));
+    try {
+      const logits = new Float32Array(tokens.length * vocab);
+      const ids = Int32Array.from(tokens);
+      const chunk = this.manifest.serving.tokens;
+      for (let start = 0; start < ids.length; start += chunk) {
+        const rows = await this.#cache.extend([
+          { sequence, tokens: ids.subarray(start, start + chunk), logits: "all" },
+        ]);
+        logits.set(rows, start * vocab);
+      }
+      return logits;
+    } finally {
+      this.#cache.close(sequence);
+    }
+  }
+
+  /** Continues a prompt. */
+  async generate(options: GenerateOptions, signal?: AbortSignal): Promise<Generated> {
+    const [generated] = await this.generateAll([options], signal);
+    return generated;
+  }
+
+  /** Continues several prompts together; each gets the tokens that it would get alone. */
+  async generateAll(list: readonly GenerateOptions[], signal?: AbortSignal): Promise<Generated[]> {
+    this.#checkWeights();
+    const decoders = list.map(() => this.#tokenizer?.startDecoding());
+    const requests = list.map((options, index) => this.#request(options, index, decoders[index]));
+    const { context, vocab } = this.manifest.model;
+    const limits = { context, vocab: Math.min(vocab, this.#tokenizer?.vocab ?? vocab) };
+    const completions = await completeAll(this.#cache, limits, requests, signal);
+    return completions.map(({ tokens, reason }, index) => {
+      const rest = decoders[index]?.end();
+      if (rest !== undefined && rest !== "") list[index].onText?.(rest);
+      return { text: this.#tokenizer?.decode(tokens) ?? "", tokens, reason };
+    });
+  }
+
+  /** What the model writes of its own accord: for a look at it while it is trained. */
+  async sampleText(): Promise<string> {
+    const prompt = this.tokenizer.endOfText === undefined ? "\n" : "";
+    const maxTokens = Math.min(sampleTokens, this.manifest.model.context - 1);
+    const { text } = await this.generate({ prompt, maxTokens, seed: this.manifest.training?.seed ?? 0 });
+    return text;
+  }
+
+  /** Ends the device's threads. */
+  async close(): Promise<void> {
+    await this.device.close();
+  }
+
+  #request(options: GenerateOptions, index: number, decoder: StreamingDecoder | undefined): Request {
+    const { prompt, maxTokens = defaultMaxTokens, seed = 0, sequence = index, onText, onToken } = options;
+    const { temperature, topK, topP, minP } = { ...defaultSampling, ...withoutUndefined(options) };
+    const tokens = typeof prompt === "string" ? this.tokenizer.encode(prompt) : Int32Array.from(prompt);
+    const endOfText = this.#tokenizer?.endOfText;
+    if (tokens.length === 0 && endOfText === undefined) throw emptyPrompt();
+    return {
+      prompt: tokens.length > 0 || endOfText === undefined ? tokens : Int32Array.of(endOfText),
+      maxTokens,
+      seed,
+      sequence,
+      sampling: { temperature, topK, topP, minP },
+      endOfText,
+      onToken: (token) => {
+        onToken?.(token);
+        const text = decoder?.push(token);
+        if (text !== undefined && text !== "") onText?.(text);
+      },
+    };
+  }
+
+  #parameter(name: string): ManifestParameter {
+    const parameter = this.manifest.parameters.find((candidate) => candidate.name === name);
+    if (parameter === undefined) throw messages.noSuchParameter(name, this.parameterNames);
+    return parameter;
+  }
+
+  #encode(documents: readonly string[]): TokenStream {
+    const builder = new TokenStreamBuilder(this.tokenizer.endOfText);
+    for (const document of documents) builder.add(this.tokenizer.encode(document));
+    return builder.finish();
+  }
+
+  #checkWeights(): void {
+    if (!this.#hasWeights) throw messages.noWeights();
+  }
+}
+
+/** An option that is given as undefined is not given. */
+function withoutUndefined(sampling: Partial<Sampling>): Partial<Sampling> {
+  return Object.fromEntries(Object.entries(sampling).filter(([, value]) => value !== undefined));
+}

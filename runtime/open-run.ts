@@ -1,0 +1,45 @@
+// Opens what a training run has saved: its compiled model, its tokenizer and the weights of a checkpoint.
+
+import type { DeviceName } from "./device.ts";
+import type { Model } from "./model.ts";
+import { folderSource, type Host, nodeHost } from "./node-host.ts";
+import { openModel } from "./open-model.ts";
+import { readParameters } from "./train/device-state.ts";
+import { findRunCheckpoint, runNames } from "./train/run-folder.ts";
+
+export interface OpenRunOptions {
+  readonly device?: DeviceName;
+  readonly threads?: number;
+  readonly host?: Host;
+}
+
+export interface OpenedRun {
+  readonly model: Model;
+  /** Of the checkpoint. */
+  readonly step: number;
+  readonly folder: string;
+  /** A sentence for each newer checkpoint that is damaged and was left out. */
+  readonly warnings: readonly string[];
+}
+
+/** The model of a run with the weights of its newest complete checkpoint. */
+export async function openRun(folder: string, options: OpenRunOptions = {}): Promise<OpenedRun> {
+  const { disk } = options.host ?? nodeHost;
+  const { checkpoint, warnings } = await findRunCheckpoint(disk, folder);
+  const model = await openRunModel(folder, options);
+  try {
+    await model.setParameters(await readParameters(checkpoint, model.manifest.parameters));
+    return { model, step: checkpoint.step, folder: checkpoint.folder, warnings };
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
+}
+
+/** The compiled model of a run folder, without weights. */
+export async function openRunModel(folder: string, options: OpenRunOptions = {}): Promise<Model> {
+  const { disk } = options.host ?? nodeHost;
+  const path = `${folder}/${runNames.tokenizer}`;
+  const tokenizer = (await disk.stat(path)) === undefined ? {} : { tokenizer: path };
+  return openModel(folderSource(`${folder}/${runNames.compiled}`, disk), { ...options, ...tokenizer });
+}

@@ -1,0 +1,113 @@
+// A run as one HTML page that needs nothing else: curves, samples, configuration. Makes text only; reads no file.
+
+import type { MetricsRecord } from "../files/metrics-log.ts";
+
+export interface ReportContent {
+  readonly name: string;
+  /** The normalised spec. */
+  readonly spec: string;
+  readonly metrics: readonly MetricsRecord[];
+  /** In the order of their steps. */
+  readonly samples: readonly { readonly step: number; readonly text: string }[];
+  /** The charts' library, to be inlined. */
+  readonly library: { readonly script: string; readonly style: string };
+}
+
+/** Nothing of a run's text becomes markup, and no data ends the script that holds it. */
+export function renderReport(content: ReportContent): string {
+  const { name, spec, samples, library } = content;
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${escaped(name)}: training</title>
+<style>${library.style}${pageStyle}</style>
+</head>
+<body>
+<h1>${escaped(name)}</h1>
+<p>${escaped(summary(content))}</p>
+<div id="charts"></div>
+${samples.length > 0 ? "<h2>Samples</h2>" : ""}
+${samples.map(({ step, text }) => `<h3>step ${step}</h3>\n<pre>${escaped(text)}</pre>`).join("\n")}
+<h2>Spec</h2>
+<pre>${escaped(spec)}</pre>
+<script>${library.script}</script>
+<script>
+const charts = ${scriptJson(chartsOf(content.metrics))};
+${drawing}
+</script>
+</body>
+</html>
+`;
+}
+
+/** Curves over steps; a point that is null is not drawn. */
+interface Chart {
+  readonly title: string;
+  readonly isLogarithmic: boolean;
+  readonly steps: readonly number[];
+  readonly curves: readonly { readonly label: string; readonly points: readonly (number | null)[] }[];
+}
+
+function chartsOf(metrics: readonly MetricsRecord[]): Chart[] {
+  const steps = metrics.map(({ step }) => step);
+  const curve = (label: string, key: string) => ({ label, points: metrics.map((record) => numberOf(record[key])) });
+  const chart = (title: string, isLogarithmic: boolean, ...curves: Chart["curves"]): Chart => {
+    return { title, isLogarithmic, steps, curves };
+  };
+  return [
+    chart("loss, nats per token", false, curve("training", "loss"), curve("validation", "validation_loss")),
+    chart("gradient norm", true, curve("gradient norm", "gradient_norm")),
+    chart("learning rate", false, curve("learning rate", "learning_rate")),
+    chart("tokens per second", false, curve("tokens per second", "tokens_per_second")),
+  ];
+}
+
+const numberOf = (value: unknown): number | null => (typeof value === "number" ? value : null);
+
+function summary({ metrics }: ReportContent): string {
+  const last = metrics.at(-1);
+  if (last === undefined) return "No step was made.";
+  const validation = metrics.findLast((record) => typeof record.validation_loss === "number");
+  const skipped = metrics.filter((record) => record.skipped === true).length;
+  const parts = [`${last.step} steps`, `${last.tokens} tokens`, `last training loss ${shortNumber(last.loss)}`];
+  if (validation !== undefined) {
+    parts.push(`validation loss ${shortNumber(validation.validation_loss)} at step ${validation.step}`);
+  }
+  if (skipped > 0) parts.push(`${skipped} steps skipped because their gradients were not finite`);
+  return `${parts.join(", ")}.`;
+}
+
+const shortNumber = (value: unknown): string => (typeof value === "number" ? value.toFixed(4) : "not finite");
+
+function escaped(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+}
+
+/** JSON that may stand in a script: `</script>` and `<!--` cannot appear in it. */
+const scriptJson = (value: unknown): string => JSON.stringify(value).replaceAll("<", "\\u003c");
+
+const pageStyle = `
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 960px; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff; }
+pre { background: #f5f5f5; padding: 0.8rem; overflow-x: auto; white-space: pre-wrap; }
+.uplot { margin-bottom: 1.5rem; }
+`;
+
+/** Runs in the page: a line for what every step has, dots for what only some have. */
+const drawing = `
+const colors = ["#1f6feb", "#d1242f"];
+for (const { title, isLogarithmic, steps, curves } of charts) {
+  const drawn = curves.filter(({ points }) => points.some((point) => point !== null));
+  if (drawn.length === 0) continue;
+  const series = drawn.map(({ label, points }, i) => {
+    const isSparse = points.filter((point) => point !== null).length < steps.length / 2;
+    return { label, stroke: colors[i], width: isSparse ? 0 : 1.5, points: { show: isSparse, size: 7, fill: colors[i] } };
+  });
+  const options = {
+    title, width: Math.min(920, innerWidth - 40), height: 280, series: [{ label: "step" }, ...series],
+    scales: { x: { time: false }, y: { distr: isLogarithmic ? 3 : 1 } },
+  };
+  new uPlot(options, [steps, ...drawn.map(({ points }) => points)], document.getElementById("charts"));
+}
+`;

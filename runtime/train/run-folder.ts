@@ -1,0 +1,144 @@
+// A run's folder while a trainer holds it: what is written at its start, its checkpoints, metrics and samples.
+
+import type { BuildSource } from "../build-source.ts";
+import type { Manifest } from "../contract.ts";
+import { Fault } from "../fault.ts";
+import { stepName } from "../files/checkpoint-folder.ts";
+import { type Disk, readText } from "../files/disk.ts";
+import { type Checkpoint, findLatestCheckpoint } from "../files/find-checkpoint.ts";
+import { takeRunFolder } from "../files/run-folder.ts";
+import type { RunLock } from "../files/run-lock.ts";
+import { type CheckpointContent, saveCheckpoint } from "../files/save-checkpoint.ts";
+import { noCheckpoint, nothingToResume, runExists, skippedCheckpoint } from "../messages/train.ts";
+import type { Host } from "../node-host.ts";
+
+/** The names in a run folder. */
+export const runNames = {
+  spec: "spec.yaml",
+  compiled: "compiled",
+  tokenizer: "tokenizer.json",
+  metrics: "metrics.jsonl",
+  samples: "samples",
+  report: "report.html",
+} as const;
+
+/** The name of the normalised spec among the files of a compiled model. */
+export const normalizedSpec = "normalized.yaml";
+
+/** A spec, or a sample: far smaller. */
+const textLimit = 1 << 24;
+
+export interface SaveOutcome {
+  /** The checkpoint; undefined when the disk refused. */
+  readonly folder: string | undefined;
+  /** Why it was not saved, or why old checkpoints stayed. */
+  readonly problem: Fault | undefined;
+}
+
+/** A folder that this process has taken for itself. */
+export class RunFolder {
+  readonly path: string;
+  readonly disk: Disk;
+  readonly #lock: RunLock;
+
+  private constructor(path: string, disk: Disk, lock: RunLock) {
+    this.path = path;
+    this.disk = disk;
+    this.#lock = lock;
+  }
+
+  /** Errors: `run/locked`, `disk/unusable-folder`. */
+  static async take({ disk, processes }: Host, path: string): Promise<RunFolder> {
+    return new RunFolder(path, disk, await takeRunFolder(disk, processes, path));
+  }
+
+  release(): Promise<void> {
+    return this.#lock.release();
+  }
+
+  /** Errors: `train/run-exists` when there is a checkpoint that a new run would mix with its own. */
+  async checkNew(): Promise<void> {
+    const { latest } = await findLatestCheckpoint(this.disk, this.path);
+    if (latest !== undefined) throw runExists(this.path, latest.step);
+  }
+
+  /** The newest complete checkpoint, and a sentence for each newer one that was left out. */
+  async latest(): Promise<{ checkpoint: Checkpoint; warnings: string[] }> {
+    const { latest, damaged } = await findLatestCheckpoint(this.disk, this.path);
+    if (latest === undefined) throw nothingToResume(this.path, damaged);
+    return { checkpoint: latest, warnings: damaged.map(skippedCheckpoint) };
+  }
+
+  /** Writes the spec, the compiled model and the tokenizer: with them the run needs nothing from outside any more. */
+  async writeModel(manifest: Manifest, source: BuildSource, tokenizer: string | undefined): Promise<void> {
+    await this.write(runNames.spec, await source.text(normalizedSpec));
+    if (tokenizer !== undefined) await this.write(runNames.tokenizer, tokenizer);
+    for (const file of [normalizedSpec, ...manifest.kernels.map(({ file }) => file)]) {
+      await this.write(`${runNames.compiled}/${file}`, await source.text(file));
+    }
+    await this.write(`${runNames.compiled}/${manifest.module}`, await source.bytes(manifest.module));
+    await this.write(`${runNames.compiled}/manifest.json`, await source.text("manifest.json"));
+  }
+
+  /** Writes a file so that its name never stands for half of it. */
+  async write(name: string, content: string | Uint8Array): Promise<void> {
+    const path = `${this.path}/${name}`;
+    const folders = name.split("/").slice(0, -1);
+    await this.#createFolders(folders);
+    const aside = `${path}.new`;
+    if ((await this.disk.stat(aside)) !== undefined) await this.disk.unlink(aside);
+    const writer = await this.disk.create(aside);
+    try {
+      await writer.write(typeof content === "string" ? new TextEncoder().encode(content) : content);
+      await writer.sync();
+    } finally {
+      await writer.close();
+    }
+    await this.disk.rename(aside, path);
+  }
+
+  /** A text file of the run; undefined when it is not there. */
+  async readText(name: string): Promise<string | undefined> {
+    const path = `${this.path}/${name}`;
+    return (await this.disk.stat(path))?.kind === "file" ? readText(this.disk, path, textLimit) : undefined;
+  }
+
+  /** Names in a folder of the run; none when it is not there. */
+  async list(name: string): Promise<string[]> {
+    const path = `${this.path}/${name}`;
+    if ((await this.disk.stat(path)) === undefined) return [];
+    return (await this.disk.list(path)).map((entry) => entry.name);
+  }
+
+  async #createFolders(names: readonly string[]): Promise<void> {
+    let folder = this.path;
+    for (const name of names) {
+      folder += `/${name}`;
+      if ((await this.disk.stat(folder)) === undefined) await this.disk.createFolder(folder);
+    }
+  }
+
+  /** Saves a checkpoint; a disk that refuses is told of, for the caller to decide whether the run goes on. */
+  async save(content: CheckpointContent, keep: number): Promise<SaveOutcome> {
+    try {
+      const { folder, notRemoved } = await saveCheckpoint(this.disk, this.path, content, { keep });
+      return { folder, problem: notRemoved };
+    } catch (error) {
+      if (error instanceof Fault && error.code.startsWith("checkpoint/")) return { folder: undefined, problem: error };
+      throw error;
+    }
+  }
+}
+
+/** Where samples of a step are written. */
+export const sampleName = (step: number): string => `${runNames.samples}/${stepName(step)}.txt`;
+
+/** The newest complete checkpoint of a folder that may belong to a run that is going on. */
+export async function findRunCheckpoint(
+  disk: Disk,
+  folder: string,
+): Promise<{ checkpoint: Checkpoint; warnings: string[] }> {
+  const { latest, damaged } = await findLatestCheckpoint(disk, folder);
+  if (latest === undefined) throw noCheckpoint(folder, damaged);
+  return { checkpoint: latest, warnings: damaged.map(skippedCheckpoint) };
+}

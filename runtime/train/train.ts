@@ -1,0 +1,177 @@
+// A training run from beginning to end: takes the folder, reads the data, begins or resumes, trains, lets go.
+
+import type { ManifestTraining } from "../contract.ts";
+import { checkTrainingLength, checkValidationLength } from "../data/batches.ts";
+import { type Corpus, checkSameFiles, readCorpus } from "../data/corpus.ts";
+import type { Split } from "../data/token-stream.ts";
+import type { Disk } from "../files/disk.ts";
+import { notTrained } from "../messages/model.ts";
+import { noData, partChanged, skippedLines, specChanged, stateIncomplete } from "../messages/train.ts";
+import type { Model } from "../model.ts";
+import { writeReport } from "../report/write-report.ts";
+import { clearOptimizer, readParameters, restoreOptimizer } from "./device-state.ts";
+import { MetricsWriter } from "./metrics-writer.ts";
+import type { TrainOptions, TrainResult } from "./options.ts";
+import { normalizedSpec, RunFolder, runNames } from "./run-folder.ts";
+import { decodeState, type RunState } from "./run-state.ts";
+import { type GivenOrder, readOrder } from "./sequences.ts";
+import { specDifferences } from "./spec-difference.ts";
+import { type Progress, type RunOutput, Trainer } from "./trainer.ts";
+
+/** Trains a model as its spec says; see TrainOptions. Errors: faults `train/…`, `data/…`, `run/…`, `checkpoint/…`. */
+export async function trainModel(model: Model, options: TrainOptions): Promise<TrainResult> {
+  const { training } = model.manifest;
+  if (training === undefined) throw notTrained(model.manifest.name);
+  if (typeof options.folder !== "string") return new Run(model, training, options, options.folder).train();
+  const folder = await RunFolder.take(model.host, options.folder);
+  try {
+    return await new Run(model, training, options, folder).train();
+  } finally {
+    await folder.release();
+  }
+}
+
+const beginning: Progress = { step: 0, tokens: 0, sequences: 0, skippedInARow: 0 };
+
+/** What a run is made of when it begins. */
+interface Data {
+  readonly corpus: Split;
+  readonly files: Corpus["files"];
+  readonly order: GivenOrder | undefined;
+}
+
+class Run {
+  readonly #model: Model;
+  readonly #training: ManifestTraining;
+  readonly #options: TrainOptions;
+  readonly #folder: RunFolder | undefined;
+
+  constructor(model: Model, training: ManifestTraining, options: TrainOptions, folder: RunFolder | undefined) {
+    this.#model = model;
+    this.#training = training;
+    this.#options = options;
+    this.#folder = folder;
+  }
+
+  async train(): Promise<TrainResult> {
+    const resumed = this.#options.resume === true ? await this.#findState() : undefined;
+    if (resumed === undefined) await this.#folder?.checkNew();
+    const data = await this.#readData();
+    const fixed = await this.#fixedParts(data);
+    if (resumed === undefined) await this.#begin();
+    else await this.#restore(resumed, fixed);
+    const { step } = resumed?.state ?? beginning;
+    const { train, validation } = data.corpus;
+    const [trainTokens, validationTokens] = [train.tokens.length, validation.tokens.length];
+    this.#options.observer?.onStart?.({ step, steps: this.#training.steps, trainTokens, validationTokens });
+    if (this.#folder === undefined) return this.#trainer(data, undefined, undefined).run();
+    const metrics = await MetricsWriter.open(this.#folder, resumed === undefined ? -1 : step);
+    try {
+      return await this.#trainer(data, { folder: this.#folder, metrics, fixed }, resumed).run();
+    } finally {
+      await metrics.close();
+      await writeReport(this.#folder, this.#model.manifest.name);
+    }
+  }
+
+  #trainer(data: Data, output: RunOutput | undefined, resumed: Resumed | undefined): Trainer {
+    const parts = {
+      device: this.#model.device,
+      training: this.#training,
+      corpus: data.corpus,
+      order: data.order,
+      output,
+      options: this.#options,
+      sample: () => this.#model.sampleText(),
+    };
+    return new Trainer(parts, resumed?.state ?? beginning, resumed?.folder);
+  }
+
+  async #readData(): Promise<Data> {
+    const { corpus, files } = await this.#readCorpus();
+    checkTrainingLength(corpus.train, this.#training.sequence);
+    if (corpus.validation.tokens.length > 0) checkValidationLength(corpus.validation);
+    const { order: path } = this.#options;
+    const { disk } = this.#model.host;
+    const order = path === undefined ? undefined : await readOrder(disk, path, corpus.train, this.#training.sequence);
+    return { corpus, files, order };
+  }
+
+  async #readCorpus(): Promise<Pick<Data, "corpus" | "files">> {
+    if (this.#options.corpus !== undefined) return { corpus: this.#options.corpus, files: [] };
+    const { host, manifest } = this.#model;
+    if (manifest.data === undefined) throw noData();
+    const base = this.#options.base ?? ".";
+    const { seed } = this.#training;
+    const corpus = await readCorpus(host.disk, this.#model.tokenizer, {
+      ...manifest.data,
+      base,
+      seed,
+      vocab: manifest.model.vocab,
+    });
+    for (const warning of corpus.warnings) this.#options.observer?.onWarning?.(warning);
+    if (corpus.skippedLines > 0) this.#options.observer?.onWarning?.(skippedLines(corpus.skippedLines));
+    // A run that resumes from another working folder finds the same files.
+    const files = corpus.files.map((file) => ({ ...file, path: relativeTo(base, file.path) }));
+    return { corpus, files };
+  }
+
+  /** What a run never changes, as checksums. */
+  async #fixedParts({ files, order }: Data): Promise<RunOutput["fixed"]> {
+    const { host, manifest, source, tokenizerJson } = this.#model;
+    const kernels = manifest.kernels.map(({ sha256 }) => sha256).join("\n");
+    return {
+      spec: checksum(host.disk, this.#folder === undefined ? "" : await source.text(normalizedSpec)),
+      kernels: checksum(host.disk, kernels),
+      tokenizer: tokenizerJson === undefined ? "" : checksum(host.disk, tokenizerJson),
+      order: order === undefined ? "" : checksum(host.disk, order.text),
+      files,
+    };
+  }
+
+  async #begin(): Promise<void> {
+    const { manifest, source, tokenizerJson, device } = this.#model;
+    if (!this.#model.hasWeights) await this.#model.initialize();
+    clearOptimizer(device);
+    await this.#folder?.writeModel(manifest, source, tokenizerJson);
+  }
+
+  async #findState(): Promise<Resumed | undefined> {
+    if (this.#folder === undefined) return undefined;
+    const { checkpoint, warnings } = await this.#folder.latest();
+    for (const warning of warnings) this.#options.observer?.onWarning?.(warning);
+    const state = decodeState(await checkpoint.readState());
+    if (!("step" in state)) throw stateIncomplete(checkpoint.folder, state);
+    const before = await this.#folder.readText(runNames.spec);
+    const now = await this.#model.source.text(normalizedSpec);
+    if (checksum(this.#folder.disk, now) !== state.spec) {
+      throw specChanged(this.#folder.path, before === undefined ? [] : specDifferences(before, now));
+    }
+    return { state, checkpoint, folder: checkpoint.folder };
+  }
+
+  async #restore({ state, checkpoint, folder }: Resumed, fixed: RunOutput["fixed"]): Promise<void> {
+    for (const part of ["kernels", "tokenizer", "order"] as const) {
+      if (state[part] !== fixed[part]) throw partChanged(part, folder);
+    }
+    checkSameFiles(state.files, fixed.files);
+    const { device, manifest } = this.#model;
+    await this.#model.setParameters(await readParameters(checkpoint, manifest.parameters));
+    await restoreOptimizer(device, checkpoint, state);
+  }
+}
+
+interface Resumed {
+  readonly state: RunState;
+  readonly checkpoint: Parameters<typeof readParameters>[0];
+  readonly folder: string;
+}
+
+function checksum(disk: Disk, text: string): string {
+  const sum = disk.startChecksum();
+  sum.update(new TextEncoder().encode(text));
+  return sum.digest();
+}
+
+const relativeTo = (base: string, path: string): string =>
+  path.startsWith(`${base}/`) ? path.slice(base.length + 1) : path;

@@ -1,0 +1,180 @@
+// The training loop: steps, and between them what the spec asks for: evaluation, samples, checkpoints. Bits of the result
+// follow from the state that it begins with and from nothing else.
+
+import type { ManifestTraining } from "../contract.ts";
+import type { Batch } from "../data/batches.ts";
+import type { Split } from "../data/token-stream.ts";
+import type { Device } from "../device.ts";
+import { DiskFault } from "../files/disk.ts";
+import { goesOnUnsaved, notFinite } from "../messages/train.ts";
+import { scheduleValue } from "../schedule.ts";
+import { checkFinite, checkpointFiles, readScalars } from "./device-state.ts";
+import { evaluateStream } from "./evaluate.ts";
+import { findNonFinite } from "./find-non-finite.ts";
+import type { MetricsWriter } from "./metrics-writer.ts";
+import type { StepReport, TrainOptions, TrainResult } from "./options.ts";
+import { type RunFolder, sampleName } from "./run-folder.ts";
+import { encodeState, type RunState } from "./run-state.ts";
+import { batchOf, type GivenOrder } from "./sequences.ts";
+import { runStep } from "./step.ts";
+
+/** So many steps in a row without a finite gradient are no accident any more. */
+const mostSkipped = 10;
+const checkpointsKept = 3;
+
+/** Where the run writes to. */
+export interface RunOutput {
+  readonly folder: RunFolder;
+  readonly metrics: MetricsWriter;
+  /** What of the run never changes. */
+  readonly fixed: Pick<RunState, "spec" | "kernels" | "tokenizer" | "order" | "files">;
+}
+
+export interface TrainerParts {
+  readonly device: Device;
+  readonly training: ManifestTraining;
+  readonly corpus: Split;
+  readonly order: GivenOrder | undefined;
+  readonly output: RunOutput | undefined;
+  readonly options: TrainOptions;
+  /** Some text of the model as it is. */
+  readonly sample: () => Promise<string>;
+}
+
+/** What has been done so far: with the tensors it is the whole state of a run. */
+export type Progress = Pick<RunState, "step" | "tokens" | "sequences" | "skippedInARow">;
+
+export class Trainer {
+  readonly #parts: TrainerParts;
+  #progress: Progress;
+  #loss: number | undefined;
+  #validationLoss: number | undefined;
+  #checkpoint: string | undefined;
+
+  /** `checkpoint` is the one that the run resumes from. */
+  constructor(parts: TrainerParts, progress: Progress, checkpoint: string | undefined) {
+    this.#parts = parts;
+    this.#progress = progress;
+    this.#checkpoint = checkpoint;
+  }
+
+  async run(): Promise<TrainResult> {
+    const { training, options, device } = this.#parts;
+    while (this.#progress.step < training.steps && options.signal?.aborted !== true) await this.#makeStep();
+    const { step, tokens } = this.#progress;
+    return {
+      steps: step,
+      tokens,
+      loss: this.#loss,
+      validationLoss: this.#validationLoss,
+      skipped: (await readScalars(device)).skipped,
+      isStopped: step < training.steps,
+      checkpoint: this.#checkpoint,
+    };
+  }
+
+  async #makeStep(): Promise<void> {
+    const { training, options } = this.#parts;
+    const report = await this.#train();
+    const { step } = this.#progress;
+    const isLast = step === training.steps;
+    const isDue = (every: number) => isLast || (every > 0 && step % every === 0);
+    const validationLoss = isDue(training.evaluateEvery) ? await this.#evaluate() : undefined;
+    await this.#record(validationLoss === undefined ? report : { ...report, validationLoss });
+    if (training.sampleEvery > 0 && isDue(training.sampleEvery)) await this.#sample();
+    const isEnd = isLast || options.signal?.aborted === true;
+    if (isEnd || isDue(training.saveEvery)) await this.#save(isEnd);
+  }
+
+  async #train(): Promise<StepReport> {
+    const { device, training, corpus, order } = this.#parts;
+    const { step, tokens, sequences, skippedInARow } = this.#progress;
+    const started = performance.now();
+    const now = { steps: step, tokens };
+    const batch = batchOf(training, corpus.train, order, now, sequences);
+    const end = { steps: step + 1, tokens: tokens + batch.rows * training.sequence };
+    const learningRate = scheduleValue(training.learningRate, now, end);
+    const clip = training.clip && scheduleValue(training.clip, now, end);
+    const { loss, gradientNorm, isSkipped } = await runStep(device, training, batch, { learningRate, clip });
+    const seconds = (performance.now() - started) / 1000;
+    this.#loss = loss;
+    this.#progress = {
+      step: end.steps,
+      tokens: end.tokens,
+      sequences: sequences + batch.rows,
+      skippedInARow: isSkipped ? skippedInARow + 1 : 0,
+    };
+    if (this.#progress.skippedInARow >= mostSkipped) await this.#stop(batch);
+    const tokensPerSecond = (end.tokens - tokens) / seconds;
+    const common = { loss, gradientNorm, learningRate, isSkipped, tokensPerSecond };
+    return { step: end.steps, steps: training.steps, tokens: end.tokens, sequences: batch.rows, ...common };
+  }
+
+  /** Names the operation that goes wrong. */
+  async #stop(batch: Batch): Promise<never> {
+    const { device, training } = this.#parts;
+    const found = await findNonFinite(device, training, batch);
+    throw notFinite(mostSkipped, this.#progress.step, found, this.#checkpoint);
+  }
+
+  async #evaluate(): Promise<number | undefined> {
+    const { device, training, corpus } = this.#parts;
+    if (corpus.validation.tokens.length === 0) return undefined;
+    this.#validationLoss = (await evaluateStream(device, training, corpus.validation)).loss;
+    return this.#validationLoss;
+  }
+
+  async #record(report: StepReport): Promise<void> {
+    const { options, output } = this.#parts;
+    options.observer?.onStep?.(report);
+    const { step, tokens, loss, gradientNorm, learningRate, sequences, isSkipped, validationLoss } = report;
+    const warning = await output?.metrics.append({
+      step,
+      tokens,
+      loss,
+      gradient_norm: gradientNorm,
+      learning_rate: learningRate,
+      sequences,
+      skipped: isSkipped,
+      ...(validationLoss === undefined ? {} : { validation_loss: validationLoss }),
+      tokens_per_second: Math.round(report.tokensPerSecond),
+    });
+    this.#warn(warning);
+  }
+
+  async #sample(): Promise<void> {
+    const { options, output, sample } = this.#parts;
+    const text = await sample();
+    options.observer?.onSample?.(this.#progress.step, text);
+    try {
+      await output?.folder.write(sampleName(this.#progress.step), text);
+    } catch (error) {
+      // A sample that is not kept is no reason to end a run.
+      if (!(error instanceof DiskFault)) throw error;
+      this.#warn(error.claim);
+    }
+  }
+
+  /** At the end of a run a disk that refuses is a fault: nothing would try again. */
+  async #save(isEnd: boolean): Promise<void> {
+    const { device, output, options } = this.#parts;
+    if (output === undefined) return;
+    await checkFinite(device);
+    this.#warn(await output.metrics.sync());
+    const state: RunState = { ...this.#progress, ...(await readScalars(device)), ...output.fixed };
+    const content = { step: state.step, files: checkpointFiles(device), state: encodeState(state) };
+    const { folder, problem } = await output.folder.save(content, options.keep ?? checkpointsKept);
+    if (folder === undefined && problem !== undefined) {
+      if (isEnd) throw problem;
+      this.#warn(goesOnUnsaved(problem));
+      return;
+    }
+    this.#checkpoint = folder;
+    if (problem !== undefined) this.#warn(problem.message);
+    if (folder !== undefined) options.observer?.onSave?.(state.step, folder);
+  }
+
+  #warn(sentence: string | undefined): void {
+    if (sentence !== undefined) this.#parts.options.observer?.onWarning?.(sentence);
+  }
+}
