@@ -8,7 +8,13 @@ type AddVerb = (program: Command) => void;
 
 /** In the order of `--help`. A verb's file is light to load; what it needs to do its work it imports when it runs. */
 const verbs: ReadonlyMap<string, () => Promise<AddVerb>> = new Map([
+  ["init", async () => (await import("./init.ts")).addInitVerb],
+  ["check", async () => (await import("./check.ts")).addCheckVerb],
   ["compile", async () => (await import("./compile.ts")).addCompileVerb],
+  ["explain", async () => (await import("./explain.ts")).addExplainVerb],
+  ["dump", async () => (await import("./dump.ts")).addDumpVerb],
+  ["normalize", async () => (await import("./normalize.ts")).addNormalizeVerb],
+  ["schema", async () => (await import("./schema.ts")).addSchemaVerb],
 ]);
 
 /** Runs one command; the process is left to end by itself. */

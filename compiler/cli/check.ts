@@ -1,0 +1,53 @@
+// `mspec check`: everything that is wrong with a spec, and whether it fits; writes nothing.
+
+import type { Command } from "commander";
+import type { Build } from "../compile.ts";
+import { DiagnosticError, InvariantError } from "../source/diagnostic.ts";
+import * as say from "../source/messages/device.ts";
+import { deviceFit } from "./device-fit.ts";
+import { deviceFlag, readSpecOrThrow, type SpecFlags, setFlag, warn } from "./spec-flags.ts";
+import { StageTimes } from "./stage-times.ts";
+
+interface CheckFlags extends SpecFlags {
+  readonly device?: string;
+}
+
+export function addCheckVerb(program: Command): void {
+  program
+    .command("check")
+    .description("report everything that is wrong with a spec, and what it takes")
+    .argument("<spec>", "the model spec, a YAML file")
+    .addOption(deviceFlag("also refuse what does not fit this device"))
+    .addOption(setFlag())
+    .action(checkSpec);
+}
+
+async function checkSpec(path: string, flags: CheckFlags): Promise<void> {
+  const times = new StageTimes();
+  const spec = times.measure("read", () => readSpecOrThrow(path, flags));
+  const { compile } = await times.measure("load the compiler", () => import("../compile.ts"));
+  const build = compile(spec, (stage, work) => times.measure(stage, work));
+  warn(build.programs.warnings);
+  await verify(build);
+  const fit = deviceFit(build.manifest);
+  const { device, needed, most, classes } = fit;
+  const isTooLarge = needed > most;
+  if (isTooLarge && flags.device === device) {
+    throw new DiagnosticError([say.doesNotFit(device, needed, most, classes)]);
+  }
+  const memory = isTooLarge ? say.noteDoesNotFit(device, needed, most) : say.fits(device, needed, most, classes);
+  process.stdout.write(`${path}: ${summary(build)}\n  ${memory}\n`);
+  times.report();
+}
+
+/** The invariants of the graphs after every pass: one that does not hold is mspec's fault. */
+async function verify({ programs }: Build): Promise<void> {
+  const { verifyStages } = await import("../ops/verify-stages.ts");
+  const problems = verifyStages(programs.stages);
+  if (problems.length > 0) throw new InvariantError(problems.join("\n"));
+}
+
+function summary({ manifest, kernels }: Build): string {
+  const numParameters = manifest.parameters.reduce((sum, { dims }) => sum + dims.reduce((a, b) => a * b, 1), 0);
+  return `no errors; ${numParameters.toLocaleString("en")} parameters, ${manifest.programs.length} programs, ${kernels.length} kernels`;
+}
