@@ -415,7 +415,7 @@ export const opCases: readonly OpCase[] = [
       inputs: [state(real("state", 1, rows(r), width(w))), real("value", 1, rows(r), width(w)), scalar("first", first)],
       attributes: null,
     })),
-    { op: "sum_all", title: `${r}x${w}`, inputs: [real("x", 1, rows(r), width(w))], attributes: null },
+    { op: "sum_all", title: `${r}x${w}`, inputs: [positive("x", rows(r), width(w))], attributes: null },
     {
       op: "global_norm",
       title: `${r}x${w}, a vector and a scalar`,
