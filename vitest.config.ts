@@ -1,6 +1,9 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
+  // "mspec/runtime" in generated bindings and examples is the source, as it is for tsc: no test runs a stale dist/.
+  resolve: { conditions: ["mspec-source"] },
+  ssr: { resolve: { conditions: ["mspec-source"], externalConditions: ["mspec-source"] } },
   test: {
     include: ["test/**/*.test.ts"],
     testTimeout: 60_000,

@@ -25,8 +25,11 @@ async function compileSpec(path: string, flags: CompileFlags): Promise<void> {
   const { compile } = await times.measure("load the compiler", () => import("../compile.ts"));
   const build = compile(spec, (stage, work) => times.measure(stage, work));
   warn(build.programs.warnings);
-  const { outputFiles } = await import("../emit/output-files.ts");
-  const files = await times.measure("emit", () => outputFiles(build));
+  const { bindingFiles, moduleFile, textFiles } = await import("../emit/output-files.ts");
+  const texts = times.measure("texts", () => textFiles(build));
+  const module = await times.measure("assemble", () => moduleFile(build));
+  const bindings = await times.measure("bindings", () => bindingFiles(build));
+  const files = [...texts, module, ...bindings];
   const { outputPath, writeBuild } = await import("./write-build.ts");
   const { folder, numChanged } = times.measure("write", () => writeBuild(outputPath(flags.out, spec), files));
   process.stdout.write(`${folder}: ${files.length} files, ${numChanged} changed\n`);

@@ -1,6 +1,7 @@
 // What a compile leaves behind, as paths and contents; who writes them decides where.
 
 import type { Manifest } from "../../runtime/contract.ts";
+import type { Parameter } from "../model/parameters.ts";
 import { invariant } from "../source/diagnostic.ts";
 import { normalizeSpec } from "../spec/normalize.ts";
 import type { Spec } from "../spec/spec.ts";
@@ -18,6 +19,7 @@ export interface BuildParts {
   readonly spec: Spec;
   readonly kernels: readonly KernelFile[];
   readonly manifest: Manifest;
+  readonly programs: { readonly model: { readonly parameters: readonly Parameter[] } };
 }
 
 /** What a person reads and compares: kernels, the normal form of the spec, the manifest. */
@@ -31,9 +33,22 @@ export function textFiles({ spec, kernels, manifest }: BuildParts): OutputFile[]
 
 /** All of it: the texts, the assembled kernels, and the bindings in TypeScript, JavaScript and declarations. */
 export async function outputFiles(parts: BuildParts): Promise<OutputFile[]> {
+  return checked([...textFiles(parts), await moduleFile(parts), ...(await bindingFiles(parts))]);
+}
+
+export async function moduleFile({ manifest, kernels }: BuildParts): Promise<OutputFile> {
   const { assemble } = await import("./assemble.ts");
-  const module = { path: parts.manifest.module, content: await assemble(parts.kernels) };
-  return checked([...textFiles(parts), module]);
+  return { path: manifest.module, content: await assemble(kernels) };
+}
+
+export async function bindingFiles({ spec, programs }: BuildParts): Promise<OutputFile[]> {
+  const { renderBindings } = await import("./bindings.ts");
+  const { typescript, javascript, declarations } = renderBindings(spec, programs.model.parameters);
+  return [
+    { path: "model.ts", content: typescript },
+    { path: "model.js", content: javascript },
+    { path: "model.d.ts", content: declarations },
+  ];
 }
 
 /** File systems that do not tell small letters from capital ones must hold all of them too. */
