@@ -9,5 +9,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: "forks",
+    // Hunks with some lines around them, as in a unified diff.
+    diff: { expand: false, contextLines: 3 },
   },
 });
