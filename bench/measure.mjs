@@ -1,7 +1,6 @@
 // @ts-check
 // The measurements of `npm run bench`: each returns rows of a table. Peers run in turns with mspec, in one session.
 
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -137,14 +136,4 @@ export async function training(path, facts, steps) {
   if (twin) twin.stop();
   rmSync(folder, { recursive: true });
   return { ours, theirs, shares };
-}
-
-/** Seconds of the process and its peak resident memory. @param {string[]} args */
-export function wholeProcess(args) {
-  const script = `const{spawnSync}=require("node:child_process");const t=performance.now();const r=spawnSync(process.execPath,${JSON.stringify(args)},{stdio:["ignore","ignore","inherit"]});console.log(JSON.stringify({seconds:(performance.now()-t)/1e3,status:r.status,peak:process.resourceUsage().maxRSS}))`;
-  const runs = Array.from({ length: 5 }, () => {
-    const { stdout } = spawnSync(process.execPath, ["-e", script], { encoding: "utf8" });
-    return JSON.parse(stdout);
-  });
-  return { seconds: median(runs.map((r) => r.seconds)), status: runs[0].status };
 }

@@ -9,11 +9,13 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 export const packageRoot = dirname(dirname(fileURLToPath(import.meta.url)));
 export const distFolder = join(packageRoot, "dist");
-const sourceFolders = ["compiler", "runtime"];
+const sourceFolders = ["compiler", "runtime", "templates"];
 const configFiles = ["tsconfig.json", "tsconfig.build.json"];
 const stampFile = join(distFolder, ".stamp");
 const buildInfoFile = join(distFolder, ".tsbuildinfo");
 const lockFile = join(packageRoot, ".build-lock");
+/** Templates as JavaScript, made by the compiler that was just built. */
+const templatesFile = join(distFolder, "compiler", "emit", "templates.cjs");
 
 /**
  * @param {string} folder
@@ -92,7 +94,7 @@ function replaceFile(path, text) {
  *
  * @param {import("typescript")} ts
  */
-function compile(ts) {
+async function compile(ts) {
   const stamp = sourceStamp();
   const host = { ...ts.sys, onUnRecoverableConfigFileDiagnostic: () => {} };
   const parsed = ts.getParsedCommandLineOfConfigFile(join(packageRoot, "tsconfig.build.json"), {}, host);
@@ -119,7 +121,12 @@ function compile(ts) {
   // The record comes last: after a kill, what was not written is compiled again.
   emitted.sort(([a], [b]) => Number(a === buildInfoFile) - Number(b === buildInfoFile));
   for (const [path, text] of emitted) replaceFile(path, text);
-  for (const file of filesBelow(distFolder)) if (!outputs.has(file) && file !== buildInfoFile) rmSync(file);
+  const { precompileTemplates } = await import(
+    pathToFileURL(join(distFolder, "compiler", "emit", "precompile.js")).href
+  );
+  replaceFile(templatesFile, precompileTemplates());
+  const kept = new Set([...outputs, buildInfoFile, templatesFile]);
+  for (const file of filesBelow(distFolder)) if (!kept.has(file)) rmSync(file);
   replaceFile(stampFile, stamp);
   const formatHost = { getCurrentDirectory: () => packageRoot, getCanonicalFileName: identity, getNewLine: () => "\n" };
   return ts.formatDiagnostics(diagnostics, formatHost);
@@ -134,7 +141,7 @@ export async function build() {
   mkdirSync(distFolder, { recursive: true });
   lock();
   try {
-    return isFresh() && process.argv.includes("--if-stale") ? "" : compile(ts);
+    return isFresh() && process.argv.includes("--if-stale") ? "" : await compile(ts);
   } finally {
     rmSync(lockFile, { force: true });
   }

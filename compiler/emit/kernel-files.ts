@@ -44,7 +44,7 @@ const sha256 = (text: string): string => createHash("sha256").update(text).diges
 
 class Collection {
   readonly drafts: Draft[] = [];
-  readonly #renderer = new Renderer("wasm", "wat");
+  readonly #renderer = new Renderer("wasm");
   readonly #byName = new Map<string, number>();
   /** Nodes alike share one kernel object. */
   readonly #known = new Map<Kernel, number>();

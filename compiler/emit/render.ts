@@ -1,53 +1,66 @@
-// The only user of Handlebars: fixed templates, strict, without escaping; conditions must be boolean.
+// The only user of Handlebars at run time: fixed templates, precompiled in dist/; conditions must be boolean.
 
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import Handlebars from "handlebars";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import type Handlebars from "handlebars";
 import { invariant } from "../source/diagnostic.ts";
-import { packageRoot } from "../source/package-root.ts";
+import { readTemplates, type TemplateTarget, templateOptions } from "./template-files.ts";
 
-const options = {
-  noEscape: true,
-  strict: true,
-  preventIndent: true,
-  knownHelpersOnly: true,
-  knownHelpers: { when: true, each: true, if: false, unless: false, with: false, lookup: false, log: false },
-} as const;
-
+type Library = typeof Handlebars;
 type Template = Handlebars.TemplateDelegate;
+
+/** What bin/build.mjs writes beside this file. */
+const precompiled = fileURLToPath(new URL("./templates.cjs", import.meta.url));
+const require = createRequire(import.meta.url);
+
+interface Environment {
+  readonly handlebars: Library;
+  readonly templates: ReadonlyMap<string, () => Template>;
+}
+
+/** From dist/: specifications and the small runtime. From sources: texts and the compiler. */
+function openTemplates(target: TemplateTarget): Environment {
+  const isBuilt = existsSync(precompiled);
+  const handlebars = (require(isBuilt ? "handlebars/runtime" : "handlebars") as Library).create();
+  handlebars.registerHelper("when", when);
+  if (isBuilt) {
+    const { templates, parts } = require(precompiled)[target] as Record<
+      "templates" | "parts",
+      Record<string, TemplateSpecification>
+    >;
+    for (const [name, spec] of Object.entries(parts)) handlebars.registerPartial(name, handlebars.template(spec));
+    return {
+      handlebars,
+      templates: new Map(Object.entries(templates).map(([name, spec]) => [name, () => handlebars.template(spec)])),
+    };
+  }
+  const { templates, parts } = readTemplates(target);
+  for (const [name, text] of parts) handlebars.registerPartial(name, handlebars.compile(text, templateOptions));
+  return {
+    handlebars,
+    templates: new Map([...templates].map(([name, text]) => [name, () => handlebars.compile(text, templateOptions)])),
+  };
+}
 
 /** Renders the templates of one target. */
 export class Renderer {
-  readonly #handlebars = Handlebars.create();
-  readonly #folder: string;
-  readonly #extension: string;
-  readonly #templates = new Map<string, Template>();
+  readonly #environment: Environment;
+  readonly #ready = new Map<string, Template>();
 
-  constructor(target: string, extension: string) {
-    this.#folder = join(packageRoot(), "templates", target);
-    this.#extension = extension;
-    this.#handlebars.registerHelper("when", when);
-    const parts = join(this.#folder, "parts");
-    for (const file of readdirSync(parts)) {
-      if (!file.endsWith(".hbs")) continue;
-      const text = readFileSync(join(parts, file), "utf8");
-      this.#handlebars.registerPartial(file.slice(0, -4), this.#handlebars.compile(text, options));
-    }
+  constructor(target: TemplateTarget) {
+    this.#environment = openTemplates(target);
   }
 
   /** The text of a kernel: trailing spaces and runs of empty lines removed. */
   render(template: string, view: object): string {
-    let compiled = this.#templates.get(template);
-    if (compiled === undefined) {
-      const text = readFileSync(join(this.#folder, `${template}.${this.#extension}.hbs`), "utf8");
-      compiled = this.#handlebars.compile(text, options);
-      this.#templates.set(template, compiled);
-    }
-    const text = compiled(view, { allowProtoPropertiesByDefault: false });
-    return `${text
-      .replace(/[ \t]+$/gm, "")
-      .replace(/\n{3,}/g, "\n\n")
-      .trimEnd()}\n`;
+    const known = this.#ready.get(template);
+    const ready = known ?? this.#environment.templates.get(template)?.();
+    invariant(ready !== undefined, `no template is called ${template}`);
+    this.#ready.set(template, ready);
+    const text = ready(view, { allowProtoPropertiesByDefault: false });
+    const tidy = text.replace(/[ \t]+$/gm, "").replace(/\n{3,}/g, "\n\n");
+    return `${tidy.trimEnd()}\n`;
   }
 }
 

@@ -40,9 +40,8 @@ export interface FormulaView extends ModuleView {
 
 /** Vectors per pass: four accumulators hide the latency of an addition; the number is part of the result's bits. */
 const reductionUnroll = 4;
-const plainUnroll = 2;
-/** Loops with more statements than this gain nothing from being repeated. */
-const longLoop = 24;
+/** Without a reduction repeating changes no bits; long loops gain nothing from it. */
+const plainUnroll = (operations: number): number => (operations <= 12 ? 4 : operations <= 24 ? 2 : 1);
 
 /** Locals that the template declares. */
 const templateLocals = ["table", "begin", "end", "rows", "tile", "row", "row_end", "group", "lane"];
@@ -233,7 +232,7 @@ class FormulaWriter {
         this.#code.put(`(v128.store32_lane 0 ${this.#at(this.#port(this.#outputs, name))} ${speller.real(operation)})`);
       }
     });
-    const unroll = phase.reductions.length > 0 ? reductionUnroll : phase.loop.length > longLoop ? 1 : plainUnroll;
+    const unroll = phase.reductions.length > 0 ? reductionUnroll : plainUnroll(phase.loop.length);
     const accumulators = phase.reductions.map((r) => this.#accumulators(r, unroll));
     const resets = this.#lines(() => this.#resetAccumulators(phase, accumulators));
     const loops = this.#loops(phase, index, unroll, accumulators);

@@ -1,0 +1,162 @@
+// @ts-check
+// `npm run bench`: measures mspec on this machine, beside peers where they are installed, and prints one table per topic.
+// With --write the tables go into docs/benchmarks.md.
+
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { cpus, release, type } from "node:os";
+import { fileURLToPath } from "node:url";
+import { compileTimes } from "./compile.mjs";
+import { formulas, matmuls, training } from "./measure.mjs";
+import { median } from "./model.mjs";
+import { torchVersion } from "./peer.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+/** @type {string[]} */
+const lines = [];
+
+/** @param {string} text */
+function say(text = "") {
+  lines.push(text);
+  console.log(text);
+}
+
+/** @param {string[]} head @param {string[][]} rows */
+function table(head, rows) {
+  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => String(row[i]).length)));
+  const line = (/** @type {string[]} */ cells) =>
+    `| ${cells.map((cell, i) => String(cell).padEnd(widths[i])).join(" | ")} |`;
+  say(line(head));
+  say(`|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`);
+  for (const row of rows) say(line(row));
+  say();
+}
+
+const mebibytes = (/** @type {number} */ bytes) => `${Math.round(bytes / 2 ** 20)} MiB`;
+
+/** Facts that the twin needs of a spec that both train. */
+const models = [
+  {
+    title: "examples/sotu: width 128, 4 layers, vocabulary 512, 8 x 256 tokens",
+    path: "specs/sotu-small.mspec.yaml",
+    facts: {
+      vocab: 512,
+      width: 128,
+      layers: 4,
+      heads: 4,
+      kv_heads: 2,
+      head_dim: 32,
+      intermediate: 384,
+      sequence: 256,
+      sequences: 8,
+      tie_embeddings: true,
+    },
+    steps: 30,
+  },
+  {
+    title: "dense-25m: width 512, 4 layers, vocabulary 4096, 4 x 512 tokens",
+    path: "bench/dense-25m.mspec.yaml",
+    facts: {
+      vocab: 4096,
+      width: 512,
+      layers: 4,
+      heads: 8,
+      kv_heads: 4,
+      head_dim: 64,
+      intermediate: 1408,
+      sequence: 512,
+      sequences: 4,
+      tie_embeddings: false,
+    },
+    steps: 8,
+  },
+];
+
+async function trainings() {
+  for (const { title, path, facts, steps } of models) {
+    const { ours, theirs, shares } = await training(`${root}${path}`, facts, steps);
+    const tokens = facts.sequence * facts.sequences;
+    const flops = Object.values(shares).reduce((/** @type {number} */ sum, s) => sum + s.flops, 0);
+    const row = (/** @type {string} */ name, /** @type {any[]} */ steps_) => {
+      const [wall, cpu] = [median(steps_.map((s) => s.seconds)), median(steps_.map((s) => s.cpu))];
+      const memory = Math.max(...steps_.map((s) => s.memory));
+      return [
+        name,
+        `${(1e3 * wall).toFixed(1)}`,
+        `${(1e3 * cpu).toFixed(0)}`,
+        `${Math.round(tokens / wall)}`,
+        (flops / wall / 1e9).toFixed(1),
+        mebibytes(memory),
+      ];
+    };
+    say(`### ${title}`);
+    say();
+    const rows = [row("mspec, wasm, 2 threads", ours)];
+    if (theirs.length > 0) rows.push(row(`PyTorch ${torchVersion()} eager, 2 threads`, theirs));
+    table(["engine", "ms per step", "CPU ms", "tokens/s", "GF/s", "memory above start-up"], rows);
+    if (theirs.length > 0) {
+      const ratio = (/** @type {string} */ key) =>
+        (median(theirs.map((s) => s[key])) / median(ours.map((s) => s[key]))).toFixed(2);
+      say(
+        `Speed over PyTorch, steps in turns: ${ratio("seconds")} by wall time, ${ratio("cpu")} by CPU time (first bar 0.50, goal 0.75).`,
+      );
+      say();
+    }
+    const total = Object.values(shares).reduce((/** @type {number} */ sum, s) => sum + s.milliseconds, 0);
+    const sorted = Object.entries(shares).sort((a, b) => b[1].milliseconds - a[1].milliseconds);
+    const main = sorted
+      .slice(0, 9)
+      .map(([name, s]) => [
+        name,
+        s.milliseconds.toFixed(2),
+        `${((100 * s.milliseconds) / total).toFixed(1)} %`,
+        s.flops > 0 ? (s.flops / s.milliseconds / 1e6).toFixed(1) : "",
+      ]);
+    table(["kernel class", "ms of one step, launch by launch", "share", "GF/s"], main);
+  }
+}
+
+const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: root, encoding: "utf8" }).trim();
+say("# Benchmarks");
+say();
+say("What `npm run bench -- --write` measured last. Medians; peers run in turns with mspec in the same minutes.");
+say();
+say(
+  `${cpus().length} cores of ${cpus()[0].model.trim()}, ${type()} ${release().split("-")[0]}, Node ${process.version}, PyTorch ${torchVersion() ?? "not installed"}, commit ${commit}.`,
+);
+say();
+say("## Matmul, GF per core-second, one thread, packing included");
+say();
+table(["size", "mspec", "PyTorch", "ratio", "bar"], await matmuls());
+say(
+  "The roof of plain SIMD128 on a core that retires two multiplications and two additions of four floats per cycle is 16 FLOP per cycle.",
+);
+say();
+say("## Formula kernels, GB/s of compulsory traffic, one thread, 512 x 1024");
+say();
+table(["kernel", "GB/s", "share of copy", "bar"], await formulas());
+say("## Training steps");
+say();
+await trainings();
+say("## Compiling");
+say();
+table(["what", "seconds", "peak resident", "bar"], compileTimes(root));
+const demo = readDemo();
+if (demo !== undefined) {
+  say("## Demo");
+  say();
+  say(demo);
+  say();
+}
+
+/** What `node examples/sotu/check.mjs` wrote when it last judged the demo; kept with the other results. */
+function readDemo() {
+  try {
+    return readFileSync(new URL("../docs/demo.md", import.meta.url), "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}
+
+if (process.argv.includes("--write"))
+  writeFileSync(new URL("../docs/benchmarks.md", import.meta.url), `${lines.join("\n").trimEnd()}\n`);
