@@ -71,20 +71,32 @@ export class RunFolder {
 
   /** Writes the spec, the compiled model and the tokenizer: with them the run needs nothing from outside any more. */
   async writeModel(manifest: Manifest, source: BuildSource, tokenizer: string | undefined): Promise<void> {
-    await this.write(runNames.spec, await source.text(normalizedSpec));
-    if (tokenizer !== undefined) await this.write(runNames.tokenizer, tokenizer);
-    for (const file of [normalizedSpec, ...manifest.kernels.map(({ file }) => file)]) {
-      await this.write(`${runNames.compiled}/${file}`, await source.text(file));
-    }
-    await this.write(`${runNames.compiled}/${manifest.module}`, await source.bytes(manifest.module));
-    await this.write(`${runNames.compiled}/manifest.json`, await source.text("manifest.json"));
+    const texts = [normalizedSpec, ...manifest.kernels.map(({ file }) => file), "manifest.json"];
+    await this.#writeFile(`${runNames.compiled}/${manifest.module}`, await source.bytes(manifest.module));
+    for (const file of texts) await this.#writeFile(`${runNames.compiled}/${file}`, await source.text(file));
+    if (tokenizer !== undefined) await this.#writeFile(runNames.tokenizer, tokenizer);
+    await this.#writeFile(runNames.spec, await source.text(normalizedSpec));
+    const folders = new Set([...texts, manifest.module].flatMap((file) => foldersOf(`${runNames.compiled}/${file}`)));
+    for (const folder of [...folders, ""]) await this.disk.syncFolder(this.#pathOf(folder));
   }
 
   /** Writes a file so that its name never stands for half of it. */
   async write(name: string, content: string | Uint8Array): Promise<void> {
-    const path = `${this.path}/${name}`;
-    const folders = name.split("/").slice(0, -1);
-    await this.#createFolders(folders);
+    await this.#writeFile(name, content);
+    await this.disk.syncFolder(this.#pathOf(foldersOf(name).at(-1) ?? ""));
+  }
+
+  #pathOf(name: string): string {
+    return name === "" ? this.path : `${this.path}/${name}`;
+  }
+
+  async #writeFile(name: string, content: string | Uint8Array): Promise<void> {
+    for (const folder of foldersOf(name)) {
+      if ((await this.disk.stat(this.#pathOf(folder))) === undefined) {
+        await this.disk.createFolder(this.#pathOf(folder));
+      }
+    }
+    const path = this.#pathOf(name);
     const aside = `${path}.new`;
     if ((await this.disk.stat(aside)) !== undefined) await this.disk.unlink(aside);
     const writer = await this.disk.create(aside);
@@ -110,14 +122,6 @@ export class RunFolder {
     return (await this.disk.list(path)).map((entry) => entry.name);
   }
 
-  async #createFolders(names: readonly string[]): Promise<void> {
-    let folder = this.path;
-    for (const name of names) {
-      folder += `/${name}`;
-      if ((await this.disk.stat(folder)) === undefined) await this.disk.createFolder(folder);
-    }
-  }
-
   /** Saves a checkpoint; a disk that refuses is told of, for the caller to decide whether the run goes on. */
   async save(content: CheckpointContent, keep: number): Promise<SaveOutcome> {
     try {
@@ -129,6 +133,13 @@ export class RunFolder {
     }
   }
 }
+
+/** The folders above a file of the run, from the outermost: `a/b/c.txt` lies in `a` and `a/b`. */
+const foldersOf = (name: string): string[] =>
+  name
+    .split("/")
+    .slice(0, -1)
+    .map((_, i, names) => names.slice(0, i + 1).join("/"));
 
 /** Where samples of a step are written. */
 export const sampleName = (step: number): string => `${runNames.samples}/${stepName(step)}.txt`;

@@ -57,7 +57,6 @@ export function writeMicroBatch(
   // Without any target every gradient is 0, whatever it is divided by.
   device.write("step.inverse_targets", Float32Array.of(1 / Math.max(1, targets)));
   device.write("step.first", Float32Array.of(row === 0 ? 1 : 0));
-  device.write("step.never", Float32Array.of(0));
 }
 
 export const countTargets = ({ targets }: Batch): number =>

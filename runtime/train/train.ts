@@ -4,6 +4,7 @@ import type { ManifestTraining } from "../contract.ts";
 import { checkTrainingLength, checkValidationLength } from "../data/batches.ts";
 import { type Corpus, checkSameFiles, readCorpus } from "../data/corpus.ts";
 import type { Split } from "../data/token-stream.ts";
+import { Fault } from "../fault.ts";
 import type { Disk } from "../files/disk.ts";
 import { notTrained } from "../messages/model.ts";
 import { noData, partChanged, skippedLines, specChanged, stateIncomplete } from "../messages/train.ts";
@@ -27,7 +28,17 @@ export async function trainModel(model: Model, options: TrainOptions): Promise<T
   try {
     return await new Run(model, training, options, folder).train();
   } finally {
-    await folder.release();
+    await orWarning(options, folder.release());
+  }
+}
+
+/** What comes after the last checkpoint never hides how the run itself ended. */
+async function orWarning({ observer }: TrainOptions, work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    observer?.onWarning?.(error.claim);
   }
 }
 
@@ -69,8 +80,8 @@ class Run {
     try {
       return await this.#trainer(data, { folder: this.#folder, metrics, fixed }, resumed).run();
     } finally {
-      await metrics.close();
-      await writeReport(this.#folder, this.#model.manifest.name);
+      await orWarning(this.#options, metrics.close());
+      await orWarning(this.#options, writeReport(this.#folder, this.#model.manifest.name));
     }
   }
 
