@@ -115,6 +115,46 @@ it("every node computes what its op means in each of 50 steps from the oracle's 
   expect(mean(40)).toBeLessThan(mean(0) - 0.3);
 });
 
+it("serving computes node by node what its ops mean, and logits are the oracle's", async () => {
+  const { device, programs } = model;
+  const random = generator(5);
+  const weights = randomWeights(programs, random);
+  const oracle = new Oracle({ rounds: true });
+  for (const [name, data] of weights) {
+    oracle.set(name, data);
+    device.write(name, Float32Array.from(data));
+  }
+  await device.run("derive");
+  // Two sequences fill the call: 9 tokens in pages 1 and 0 of the first half, 7 in page 3; pages have 16 slots.
+  const positions = [...Array(9).keys(), ...Array(7).keys()];
+  const inputs: Readonly<Record<string, readonly number[]>> = {
+    tokens: positions.map((position, i) => (position * 11 + i) % 37),
+    positions,
+    slots: positions.map((position, i) => (i < 9 ? 16 : 0) + position),
+    page_table: [1, 0],
+    row_tiles: [0, 0, 9, 9, 1, 9, 7, 7, ...new Array(14 * 4).fill(0)],
+    output_rows: [...positions.keys()],
+  };
+  for (const [name, data] of Object.entries(inputs)) {
+    oracle.set(name, data);
+    device.write(name, Int32Array.from(data));
+  }
+  const counts = { tokens: 16, outputs: 16, tiles: 2 };
+  const { outliers, compared } = await runAndCompare(model, "extend", counts);
+  expect(outliers).toEqual([]);
+  expect(compared).toBeGreaterThan(16 * 37);
+  const extend = programs.graphs.find(({ name }) => name === "extend");
+  if (extend === undefined) throw new Error("no graph extend");
+  const expected = oracle.run(extend).get("logits") ?? new Float64Array();
+  const result = model.manifest.programs.find(({ name }) => name === "extend")?.results.logits ?? "";
+  const got = await device.read(result, { program: "extend" });
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  // Some 30 nodes with sums of at most 37 terms, each rounded to 2^-24 of the largest values.
+  got.forEach((value, i) => {
+    expect(Math.abs(value - expected[i]), `logit ${i}`).toBeLessThan(30 * 37 * 2 ** -24 * largest);
+  });
+});
+
 it("the comparison names the one node that computes with something else than its input", async () => {
   const graph = model.fused.get("micro_step");
   if (graph === undefined) throw new Error("no micro_step");

@@ -15,7 +15,7 @@ import { opOf } from "../../compiler/ops/index.ts";
 import { fuse } from "../../compiler/passes/fuse.ts";
 import { ropeTable } from "../../runtime/constants.ts";
 import type { Manifest } from "../../runtime/contract.ts";
-import type { Device } from "../../runtime/device.ts";
+import type { Counts, Device } from "../../runtime/device.ts";
 import { openWasm } from "../../runtime/devices/wasm.ts";
 import { specOf } from "../language/spec-text.ts";
 import { excess } from "../ops/on-wasm.ts";
@@ -66,7 +66,11 @@ export interface NodeComparison {
 }
 
 /** Runs a program and compares every output of every node with the op's reference on the node's actual inputs. */
-export async function runAndCompare({ device, fused }: WholeModel, program: string): Promise<NodeComparison> {
+export async function runAndCompare(
+  { device, fused }: WholeModel,
+  program: string,
+  counts: Counts = {},
+): Promise<NodeComparison> {
   const graph = fused.get(program);
   if (graph === undefined) throw new Error(`no program ${program}`);
   const known = new Map<Value, Float64Array>();
@@ -75,7 +79,7 @@ export async function runAndCompare({ device, fused }: WholeModel, program: stri
   const states = new Set(roots.values());
   // What a node leaves in a state may be overwritten by a later node: it is read when the node's launches are done.
   const left = new Map<string, Float64Array>();
-  await device.runStepwise(program, {}, async ({ path, operands }) => {
+  await device.runStepwise(program, counts, async ({ path, operands }) => {
     for (const name of operands.filter((operand) => states.has(operand))) {
       left.set(`${path} ${name}`, Float64Array.from(await device.read(name)));
     }

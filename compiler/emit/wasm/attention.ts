@@ -45,12 +45,17 @@ const lowestScore = -3.4028234663852886e38;
 /** The numbers of a name space of views: bytes, and offsets into the thread's scratch. */
 export type AttentionView = Readonly<Record<string, unknown>>;
 
+type AnyAttentionKernel = AttentionKernel | AttentionBackwardKernel | AttentionPagedKernel;
+
+/** A cached sequence is one document, and its kernel is given no document ids. */
+const hasDocuments = ({ template }: AnyAttentionKernel): boolean => template !== "attention-paged";
+
 /** Statements over the block in scratch: `lane` is the byte offset of four keys, `row` the query in the block. */
 class PairFormulas {
   readonly code = new WatCode(templateLocals);
-  readonly #numbers: AttentionNumbers;
+  readonly #numbers: AnyAttentionKernel;
 
-  constructor(numbers: AttentionNumbers) {
+  constructor(numbers: AnyAttentionKernel) {
     this.#numbers = numbers;
   }
 
@@ -99,6 +104,7 @@ class PairFormulas {
       case "head":
         return "(i32x4.splat (local.get $head))";
       case "same_document": {
+        if (!hasDocuments(this.#numbers)) return "(v128.const i32x4 -1 -1 -1 -1)";
         const own =
           "(v128.load32_splat (i32.add (local.get $query_documents) (i32.shl (local.get $row) (i32.const 2))))";
         return `(i32x4.eq (v128.load (i32.add (local.get $key_documents) (local.get $lane))) ${own})`;
@@ -160,8 +166,9 @@ class PairFormulas {
 }
 
 /** Locals, statements and flags of templates/wasm/parts/classify.hbs. */
-function classifyView(mask: Formula): AttentionView {
-  const usesDocuments = postorder(mask.outputs.map((o) => o.term)).some(
+function classifyView(kernel: AnyAttentionKernel): AttentionView {
+  const { mask } = kernel;
+  const readsDocuments = postorder(mask.outputs.map((o) => o.term)).some(
     (t) => t.op === "input" && t.name === "same_document",
   );
   const number = (local: string) => `(f64.convert_i32_s (local.get $${local}))`;
@@ -177,7 +184,7 @@ function classifyView(mask: Formula): AttentionView {
   };
   const spelled = spellInterval(intervalProgram(mask), (name) => args[name]);
   return {
-    usesDocuments,
+    usesDocuments: readsDocuments && hasDocuments(kernel),
     maskText: commentText(printFormula(mask)),
     maskLocals: spelled.locals,
     maskStatements: spelled.statements,
@@ -189,7 +196,7 @@ function classifyView(mask: Formula): AttentionView {
 const roundUp = (value: number, to: number): number => Math.ceil(value / to) * to;
 
 /** Bytes that all three templates share. */
-function commonView(kernel: AttentionKernel | AttentionBackwardKernel | AttentionPagedKernel): Record<string, unknown> {
+function commonView(kernel: AnyAttentionKernel): Record<string, unknown> {
   const { name } = kernel.facts;
   const { headDim, heads, kvHeads, layout } = kernel;
   return {
@@ -206,7 +213,7 @@ function commonView(kernel: AttentionKernel | AttentionBackwardKernel | Attentio
     kvPitch: kernel.kvPitch * 4,
     panelBytes: roundUp(headDim, 4) * 64,
     ...layout,
-    ...classifyView(kernel.mask),
+    ...classifyView(kernel),
   };
 }
 
