@@ -118,6 +118,7 @@ export class Model {
 
   /** Loads all parameters from a safetensors file, or none: see `model/weights-differ`. */
   async loadWeights(path: string): Promise<void> {
+    if ((await this.host.disk.stat(path)) === undefined) throw messages.missingWeights(path);
     const reader = await this.host.disk.openRead(path);
     try {
       const file = await openSafetensors(reader);

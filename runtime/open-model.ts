@@ -10,6 +10,7 @@ import { readText } from "./files/disk.ts";
 import {
   buildFileTooLarge,
   manifestNotJson,
+  missingTokenizer,
   tokenizerTooLarge,
   unknownDevice,
   wrongVersion,
@@ -74,6 +75,7 @@ async function readTokenizer({ data, model }: Manifest, { disk }: Host, path?: s
     const tokenizer = data?.tokenizer === "bytes" ? openTokenizer("bytes", "bytes") : undefined;
     return { tokenizer: tokenizer && checked(tokenizer, "bytes", model.vocab), tokenizerJson: undefined };
   }
+  if ((await disk.stat(path)) === undefined) throw missingTokenizer(path);
   const tokenizerJson = await readText(disk, path, tokenizerLimit);
   if (tokenizerJson === undefined) throw buildFileTooLarge(path, tokenizerLimit);
   return { tokenizer: checked(openTokenizer(tokenizerJson, path), path, model.vocab), tokenizerJson };

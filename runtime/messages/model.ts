@@ -60,6 +60,7 @@ export function weightsDiffer(path: string, differences: readonly string[]): Fau
   });
 }
 
+/** A tensor of a file. */
 export function missingWeight(name: string, nearest: string | undefined): string {
   return nearest === undefined
     ? `${name} is missing`
@@ -105,6 +106,17 @@ export function noTokenizer(tokenizer: string | undefined): Fault {
     ...(tokenizer === undefined ? {} : { details: [`the spec names ${tokenizer}`] }),
     help: "give `tokenizer` when opening the model, or token ids instead of text",
   });
+}
+
+export function missingTokenizer(path: string): Fault {
+  return refuse("missing-tokenizer", "the tokenizer does not exist", {
+    at: path,
+    help: "train one with `mspec tokenizer train`, or set `data.tokenizer` to `bytes`",
+  });
+}
+
+export function missingWeights(path: string): Fault {
+  return refuse("missing-weights", "the file of weights does not exist", { at: path });
 }
 
 export function tokenizerTooLarge(name: string, tokens: number, vocab: number): Fault {

@@ -93,6 +93,10 @@ export function orderNotWhole(path: string, step: number, sequences: number, mic
   });
 }
 
+export function missingOrder(path: string): Fault {
+  return refuse("missing-order", "the order file does not exist", { at: path });
+}
+
 export function orderTooLarge(path: string, limit: number): Fault {
   return refuse("order-too-large", "the order file is too large", { at: path, details: [`at most ${limit} bytes`] });
 }

@@ -9,8 +9,9 @@ import { type Checkpoint, findLatestCheckpoint } from "../files/find-checkpoint.
 import { takeRunFolder } from "../files/run-folder.ts";
 import type { RunLock } from "../files/run-lock.ts";
 import { type CheckpointContent, saveCheckpoint } from "../files/save-checkpoint.ts";
-import { noCheckpoint, nothingToResume, runExists, skippedCheckpoint } from "../messages/train.ts";
+import { noCheckpoint, nothingToResume, runExists, skippedCheckpoint, specChanged } from "../messages/train.ts";
 import type { Host } from "../node-host.ts";
+import { specDifferences } from "./spec-difference.ts";
 
 /** The names in a run folder. */
 export const runNames = {
@@ -67,6 +68,14 @@ export class RunFolder {
     const { latest, damaged } = await findLatestCheckpoint(this.disk, this.path);
     if (latest === undefined) throw nothingToResume(this.path, damaged);
     return { checkpoint: latest, warnings: damaged.map(skippedCheckpoint) };
+  }
+
+  /** Errors: `train/spec-changed` with every field in which a spec differs from the one that the run began with. */
+  async checkSpec(normalized: string): Promise<void> {
+    const before = await this.readText(runNames.spec);
+    if (before === undefined) return;
+    const differences = specDifferences(before, normalized);
+    if (differences.length > 0) throw specChanged(this.path, differences);
   }
 
   /** Writes the spec, the compiled model and the tokenizer: with them the run needs nothing from outside any more. */

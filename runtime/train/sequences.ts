@@ -4,7 +4,7 @@ import type { ManifestTraining } from "../contract.ts";
 import { type Batch, batchAt, parseOrder, type SequenceOrder, shuffledOffsets } from "../data/batches.ts";
 import type { TokenStream } from "../data/token-stream.ts";
 import { type Disk, readText } from "../files/disk.ts";
-import { orderNotWhole, orderTooLarge } from "../messages/train.ts";
+import { missingOrder, orderNotWhole, orderTooLarge } from "../messages/train.ts";
 import { type Moment, sequencesAt } from "../schedule.ts";
 
 /** A year of steps of 4,096 sequences. */
@@ -18,6 +18,7 @@ export interface GivenOrder {
 }
 
 export async function readOrder(disk: Disk, path: string, stream: TokenStream, sequence: number): Promise<GivenOrder> {
+  if ((await disk.stat(path)) === undefined) throw missingOrder(path);
   const text = await readText(disk, path, orderLimit);
   if (text === undefined) throw orderTooLarge(path, orderLimit);
   return { path, text, order: parseOrder(text, path, stream, sequence) };

@@ -13,10 +13,9 @@ import { writeReport } from "../report/write-report.ts";
 import { clearOptimizer, readParameters, restoreOptimizer } from "./device-state.ts";
 import { MetricsWriter } from "./metrics-writer.ts";
 import type { TrainOptions, TrainResult } from "./options.ts";
-import { normalizedSpec, RunFolder, runNames } from "./run-folder.ts";
+import { normalizedSpec, RunFolder } from "./run-folder.ts";
 import { decodeState, type RunState } from "./run-state.ts";
 import { type GivenOrder, readOrder } from "./sequences.ts";
-import { specDifferences } from "./spec-difference.ts";
 import { type Progress, type RunOutput, Trainer } from "./trainer.ts";
 
 /** Trains a model as its spec says; see TrainOptions. Errors: faults `train/…`, `data/…`, `run/…`, `checkpoint/…`. */
@@ -153,11 +152,10 @@ class Run {
     for (const warning of warnings) this.#options.observer?.onWarning?.(warning);
     const state = decodeState(await checkpoint.readState());
     if (!("step" in state)) throw stateIncomplete(checkpoint.folder, state);
-    const before = await this.#folder.readText(runNames.spec);
-    const now = await this.#model.source.text(normalizedSpec);
-    if (checksum(this.#folder.disk, now) !== state.spec) {
-      throw specChanged(this.#folder.path, before === undefined ? [] : specDifferences(before, now));
-    }
+    const spec = await this.#model.source.text(normalizedSpec);
+    await this.#folder.checkSpec(spec);
+    // Whoever edited or deleted spec.yaml has not changed what the checkpoint was trained by.
+    if (checksum(this.#folder.disk, spec) !== state.spec) throw specChanged(this.#folder.path, []);
     return { state, checkpoint, folder: checkpoint.folder };
   }
 

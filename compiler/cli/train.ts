@@ -1,0 +1,149 @@
+// `mspec train`: compiles a spec, trains it in a run folder, and says what it does.
+
+import { dirname, join, relative, resolve } from "node:path";
+import { type Command, Option } from "commander";
+import type { BuildSource } from "../../runtime/build-source.ts";
+import type { Model } from "../../runtime/model.ts";
+import type { TrainResult } from "../../runtime/train/options.ts";
+import type { RunFolder } from "../../runtime/train/run-folder.ts";
+import * as say from "../source/messages/train.ts";
+import type { Spec } from "../spec/spec.ts";
+import { chooseDevice } from "./choose-device.ts";
+import { threadsFlag } from "./number-flags.ts";
+import { deviceFlag, type deviceNames, outFlag, readSpecOrThrow, setFlag, warn } from "./spec-flags.ts";
+
+interface TrainFlags {
+  readonly data?: readonly string[];
+  readonly out?: string;
+  readonly device?: (typeof deviceNames)[number];
+  readonly threads?: number;
+  readonly resume?: true;
+  readonly weights?: string;
+  readonly order?: string;
+  readonly set: readonly string[];
+}
+
+export function addTrainVerb(program: Command): void {
+  program
+    .command("train")
+    .description("train a model as its spec says, in a folder with checkpoints, metrics and a report")
+    .argument("<spec>", "the model spec, a YAML file")
+    .option("--data <patterns...>", "training files, instead of those that the spec names")
+    .addOption(outFlag("the run folder (default: runs/<name>)"))
+    .addOption(deviceFlag("the device to train on"))
+    .addOption(threadsFlag())
+    .addOption(new Option("--resume", "go on behind the run's newest checkpoint").conflicts("weights"))
+    .option("--weights <file>", "begin with the weights of a safetensors file")
+    .option("--order <file>", "a JSON file with the token offsets of every step's sequences")
+    .addOption(setFlag())
+    .action(trainSpec);
+}
+
+async function trainSpec(path: string, flags: TrainFlags): Promise<void> {
+  const spec = readSpecOrThrow(path, { set: [...flags.set, ...dataOverride(path, flags.data)] });
+  const out = flags.out ?? join("runs", spec.name);
+  const [{ RunFolder }, { nodeHost }] = await Promise.all([
+    import("../../runtime/train/run-folder.ts"),
+    import("../../runtime/node-host.ts"),
+  ]);
+  const folder = await RunFolder.take(nodeHost, out);
+  try {
+    const model = await openForTraining(path, spec, folder, flags);
+    try {
+      await trainModel(path, spec, model, folder, flags);
+    } finally {
+      await model.close();
+    }
+  } finally {
+    await folder.release();
+  }
+}
+
+/** Patterns on the command line are relative to the working folder, in a spec to the spec: one meaning from here on. */
+function dataOverride(path: string, patterns: readonly string[] | undefined): string[] {
+  if (patterns === undefined) return [];
+  const list = patterns.map((pattern) => relative(resolve(dirname(path)), resolve(pattern)).replaceAll("\\", "/"));
+  return [`data.train=${JSON.stringify(list)}`];
+}
+
+/** A run that is resumed goes on with the kernels that it began with. */
+async function openForTraining(path: string, spec: Spec, folder: RunFolder, flags: TrainFlags): Promise<Model> {
+  const { normalizeSpec } = await import("../spec/normalize.ts");
+  if (flags.resume === true) await folder.checkSpec(normalizeSpec(spec));
+  const options = {
+    device: chooseDevice(flags.device).name,
+    ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+  };
+  if (flags.resume === true && (await folder.readText("compiled/manifest.json")) !== undefined) {
+    const { openRunModel } = await import("../../runtime/open-run.ts");
+    return openRunModel(folder.path, options);
+  }
+  const { openModel } = await import("../../runtime/open-model.ts");
+  const tokenizer = spec.data?.tokenizer;
+  const isFile = tokenizer !== undefined && tokenizer !== "bytes";
+  const source = await compileInMemory(spec);
+  return openModel(source, { ...options, ...(isFile ? { tokenizer: resolve(dirname(path), tokenizer) } : {}) });
+}
+
+/** What `mspec compile` would write, without the bindings: nobody imports them from a run. */
+async function compileInMemory(spec: Spec): Promise<BuildSource> {
+  const { compile } = await import("../compile.ts");
+  const { outputFiles } = await import("../emit/output-files.ts");
+  const { memorySource } = await import("../../runtime/build-source.ts");
+  const build = compile(spec);
+  warn(build.programs.warnings);
+  const files = await outputFiles(build);
+  return memorySource(new Map(files.map((file) => [file.path, file.content])));
+}
+
+async function trainModel(path: string, spec: Spec, model: Model, folder: RunFolder, flags: TrainFlags): Promise<void> {
+  if (flags.weights !== undefined) await model.loadWeights(flags.weights);
+  const { printFacts } = await import("./print-facts.ts");
+  printFacts(spec, model, chooseDevice(flags.device).because);
+  const { TrainingProgress } = await import("./training-progress.ts");
+  const progress = new TrainingProgress(process.stdout, folder.path);
+  const { signal, letGo } = stopOnSignals((sentence) => progress.onWarning(sentence));
+  const started = performance.now();
+  try {
+    const result = await model.train({
+      folder,
+      base: dirname(path),
+      ...(flags.resume === true ? { resume: true } : {}),
+      ...(flags.order === undefined ? {} : { order: flags.order }),
+      signal,
+      observer: progress,
+    });
+    progress.end();
+    printEnd(result, spec, folder, (performance.now() - started) / 1000);
+  } finally {
+    progress.end();
+    letGo();
+  }
+}
+
+function printEnd(result: TrainResult, spec: Spec, folder: RunFolder, seconds: number): void {
+  const { steps, tokens, loss, validationLoss, skipped, isStopped } = result;
+  const lines = [say.summary({ seconds, tokens, loss, validationLoss, skipped })];
+  if (isStopped) lines.push(say.stopped(steps, spec.train?.steps ?? steps));
+  lines.push(say.whatNext(folder.path));
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+const endingSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** The first signal ends the run behind its step, with a checkpoint; the second ends the process: what is saved is safe. */
+function stopOnSignals(tell: (sentence: string) => void): { signal: AbortSignal; letGo: () => void } {
+  const controller = new AbortController();
+  const onSignal = (name: (typeof endingSignals)[number]): void => {
+    if (controller.signal.aborted) process.exit(128 + (name === "SIGINT" ? 2 : name === "SIGTERM" ? 15 : 1));
+    controller.abort();
+    tell(say.stopping(name));
+  };
+  for (const name of endingSignals) process.on(name, onSignal);
+  return {
+    signal: controller.signal,
+    letGo: () => {
+      for (const name of endingSignals) process.off(name, onSignal);
+    },
+  };
+}

@@ -1,0 +1,106 @@
+// What `mspec train` says before, while and after it trains. Faults are the runtime's.
+
+import { size } from "./device.ts";
+
+export const count = (value: number): string => Math.round(value).toLocaleString("en");
+
+/** `1.23 GFLOP`, with as large a unit as leaves at least one. */
+function flops(value: number): string {
+  const units = ["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP"];
+  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, value)) / 3));
+  return `${(value / 1000 ** power).toFixed(power === 0 ? 0 : 2)} ${units[power]}`;
+}
+
+/** `1:05` or `2:03:04`. */
+export function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  const tail = `${String(whole % 60).padStart(2, "0")}`;
+  return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${tail}` : `${minutes}:${tail}`;
+}
+
+export interface FlopsFacts {
+  readonly parameters: number;
+  readonly inputEmbedding: number;
+  readonly isTied: boolean;
+  readonly attention: number;
+  readonly total: number;
+}
+
+/** The convention is part of the number. */
+export function flopsPerToken({ parameters, inputEmbedding, isTied, attention, total }: FlopsFacts): string {
+  const matmul = isTied
+    ? `6 * ${count(parameters)} parameters (the tied embedding counts once, as the head)`
+    : `6 * (${count(parameters)} parameters - ${count(inputEmbedding)} of the input embedding)`;
+  const pairs = `3 * ${count(attention)} of attention (half of all pairs, as a causal mask has it)`;
+  return `training takes ${flops(total)} per token: ${matmul} + ${pairs}`;
+}
+
+export const memoryClass = (bytes: number): string => size(bytes);
+
+export const deviceLine = (description: string, memory: number, because: string): string =>
+  `device: ${description}, ${size(memory)} of memory, because ${because}`;
+
+export const dataLine = (train: number, validation: number): string =>
+  `data: ${count(train)} tokens to train on, ${count(validation)} held out`;
+
+export const runLine = (folder: string, step: number, steps: number): string =>
+  step === 0 ? `run: ${folder}, ${steps} steps` : `run: ${folder}, goes on behind step ${step} of ${steps}`;
+
+export interface StepFacts {
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+  readonly tokensPerSecond: number;
+  readonly secondsLeft: number;
+  readonly validationLoss: number | undefined;
+  readonly isSkipped: boolean;
+}
+
+export function stepLine(facts: StepFacts): string {
+  const { step, steps, loss, tokensPerSecond, secondsLeft, validationLoss, isSkipped } = facts;
+  const parts = [
+    `step ${String(step).padStart(String(steps).length)}/${steps}`,
+    `loss ${loss.toFixed(4)}`,
+    ...(validationLoss === undefined ? [] : [`validation ${validationLoss.toFixed(4)}`]),
+    `${count(tokensPerSecond)} tokens/s`,
+    step === steps ? "done" : `${duration(secondsLeft)} left`,
+    ...(isSkipped ? ["skipped: its gradients were not finite"] : []),
+  ];
+  return parts.join("  ");
+}
+
+export const sampleBlock = (step: number, text: string): string => `--- sample at step ${step}\n${text}\n---`;
+
+export const savedLine = (step: number, folder: string): string => `saved step ${step} in ${folder}`;
+
+export const warningLine = (sentence: string): string => `warning: ${sentence}`;
+
+export const stopping = (signal: string): string =>
+  `${signal}: the step in progress is finished and saved; once more ends at once`;
+
+export const stopped = (step: number, steps: number): string =>
+  `stopped behind step ${step} of ${steps}; \`--resume\` goes on from there`;
+
+export interface SummaryFacts {
+  readonly seconds: number;
+  readonly tokens: number;
+  readonly loss: number | undefined;
+  readonly validationLoss: number | undefined;
+  readonly skipped: number;
+}
+
+export function summary({ seconds, tokens, loss, validationLoss, skipped }: SummaryFacts): string {
+  const parts = [
+    `${count(tokens)} tokens in ${duration(seconds)}`,
+    ...(loss === undefined ? ["no step was left to make"] : [`last loss ${loss.toFixed(4)}`]),
+    ...(validationLoss === undefined ? [] : [`validation loss ${validationLoss.toFixed(4)}`]),
+    ...(skipped > 0 ? [`${skipped} steps skipped`] : []),
+  ];
+  return parts.join(", ");
+}
+
+export const whatNext = (folder: string): string =>
+  `the report is ${folder}/report.html; \`mspec generate ${folder} --prompt "…"\` lets it write`;
+
+export const contextEnds = (context: number): string => `the text ends where the model's context of ${context} does`;
