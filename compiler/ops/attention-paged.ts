@@ -4,7 +4,7 @@ import type { Node } from "../graph/graph.ts";
 import { elementCount, widthOf } from "../graph/types.ts";
 import type { AttentionAttributes } from "./attention.ts";
 import { attendHead, type HeadRows } from "./attention-reference.ts";
-import { attributesOf, inferBy, noGradient, type Op, type Tensor } from "./contract.ts";
+import { always, attributesOf, inferBy, noGradient, type Op, standsAlone, type Tensor } from "./contract.ts";
 
 export interface PagedAttentionAttributes extends Omit<AttentionAttributes, "sequence"> {
   /** Slots per page. */
@@ -61,8 +61,7 @@ export const attentionPaged: Op<PagedAttentionAttributes> = {
   source: "Kwon et al., arXiv:2309.06180",
   shapes,
   infer: inferBy(shapes),
-  inPlace: [],
-  mayShare: [],
+  ...standsAlone,
   reference: (inputs, node) => [attend(inputs, node).values],
   bounds: (inputs, node) => [attend(inputs, node).bounds],
   gradient: noGradient("serving computes no gradients"),
@@ -72,26 +71,15 @@ export const attentionPaged: Op<PagedAttentionAttributes> = {
     return 4 * rows.size * heads * headDim * node.inputs[1].type.dims[0].size;
   },
   recompute: "never",
-  binding: () => undefined,
-  absorb: () => ({}),
-  absorbable: undefined,
-  kernels: {
-    wasm: [
-      {
-        because: "the same blocks as the sequence form, so both give the same bits",
-        fits: () => true,
-        request: (node) => ({
-          ...attributesOf(attentionPaged, node),
-          skeleton: "attention_paged",
-          q: 0,
-          kCache: 1,
-          vCache: 2,
-          positions: 3,
-          pageTable: 4,
-          rowTiles: 5,
-          out: 0,
-        }),
-      },
-    ],
-  },
+  kernels: always("the same blocks as the sequence form, so both give the same bits", (node) => ({
+    ...attributesOf(attentionPaged, node),
+    skeleton: "attention_paged",
+    q: 0,
+    kCache: 1,
+    vCache: 2,
+    positions: 3,
+    pageTable: 4,
+    rowTiles: 5,
+    out: 0,
+  })),
 };

@@ -3,7 +3,7 @@
 import type { Node } from "../graph/graph.ts";
 import { dim, elementCount, widthOf } from "../graph/types.ts";
 import { attendHead, attendHeadBackward, type HeadCase, type HeadRows } from "./attention-reference.ts";
-import { attributesOf, inferBy, noGradient, type Op, placeOf, type Tensor } from "./contract.ts";
+import { always, attributesOf, inferBy, noGradient, type Op, placeOf, standsAlone, type Tensor } from "./contract.ts";
 import type { AttentionFormulas } from "./skeletons.ts";
 
 export interface AttentionAttributes {
@@ -90,8 +90,7 @@ export const attention: Op<AttentionAttributes> = {
     "Vaswani et al., arXiv:1706.03762; groups: Ainslie et al., arXiv:2305.13245; blocks: Dao et al., arXiv:2205.14135",
   shapes,
   infer: inferBy<AttentionAttributes>(shapes, ({ heads }) => ({ heads: dim("heads", heads) })),
-  inPlace: [],
-  mayShare: [],
+  ...standsAlone,
   reference: (inputs, node) => attend(inputs, node).values,
   bounds: (inputs, node) => attend(inputs, node).bounds,
   gradient: {
@@ -105,27 +104,16 @@ export const attention: Op<AttentionAttributes> = {
   },
   flops: (node) => pairFlops(node, 2),
   recompute: "costly",
-  binding: () => undefined,
-  absorb: () => ({}),
-  absorbable: undefined,
-  kernels: {
-    wasm: [
-      {
-        because: "online softmax over blocks of keys: no score leaves the block",
-        fits: () => true,
-        request: (node) => ({
-          ...attributesOf(attention, node),
-          skeleton: "attention",
-          q: 0,
-          k: 1,
-          v: 2,
-          documents: 3,
-          out: 0,
-          logSumExp: 1,
-        }),
-      },
-    ],
-  },
+  kernels: always("online softmax over blocks of keys: no score leaves the block", (node) => ({
+    ...attributesOf(attention, node),
+    skeleton: "attention",
+    q: 0,
+    k: 1,
+    v: 2,
+    documents: 3,
+    out: 0,
+    logSumExp: 1,
+  })),
 };
 
 const backwardShapes =
@@ -178,36 +166,27 @@ export const attentionBackward: Op<AttentionAttributes> = {
   source: "Dao, arXiv:2307.08691",
   shapes: backwardShapes,
   infer: inferBy(backwardShapes),
-  inPlace: [],
-  mayShare: [],
+  ...standsAlone,
   reference: (inputs, node) => attendBackward(inputs, node).values,
   bounds: (inputs, node) => attendBackward(inputs, node).bounds,
   gradient: noGradient("gradients of gradients are not needed for training"),
   flops: (node) => pairFlops(node, 5),
   recompute: "never",
-  binding: () => undefined,
-  absorb: () => ({}),
-  absorbable: undefined,
-  kernels: {
-    wasm: [
-      {
-        because: "a tile owns all rows of one group of heads in one sequence, so nothing is summed across tiles",
-        fits: () => true,
-        request: (node) => ({
-          ...attributesOf(attentionBackward, node),
-          skeleton: "attention_backward",
-          q: 0,
-          k: 1,
-          v: 2,
-          documents: 3,
-          out: 4,
-          logSumExp: 5,
-          dOut: 6,
-          dQ: 0,
-          dK: 1,
-          dV: 2,
-        }),
-      },
-    ],
-  },
+  kernels: always(
+    "a tile owns all rows of one group of heads in one sequence, so nothing is summed across tiles",
+    (node) => ({
+      ...attributesOf(attentionBackward, node),
+      skeleton: "attention_backward",
+      q: 0,
+      k: 1,
+      v: 2,
+      documents: 3,
+      out: 4,
+      logSumExp: 5,
+      dOut: 6,
+      dQ: 0,
+      dK: 1,
+      dV: 2,
+    }),
+  ),
 };

@@ -56,8 +56,6 @@ export interface Op<A = unknown> {
   readonly infer: (inputs: readonly TensorType[], attributes: A, path: string) => readonly OutputPort[];
   /** Outputs that are the new contents of an input's storage, as [output, input]. */
   readonly inPlace: readonly (readonly [output: number, input: number])[];
-  /** Outputs that may take over the memory of an input that nobody reads afterwards: same place loaded before stored. */
-  readonly mayShare: readonly (readonly [output: number, input: number])[];
   /** The meaning: outputs in f64 from inputs in f64. */
   readonly reference: (inputs: readonly Tensor[], node: Node) => Float64Array[];
   /** Absolute error bounds of a kernel in the outputs' dtypes, on exactly these inputs (numerics.md 0); 0 means bit-equal. */
@@ -116,6 +114,19 @@ export interface Absorption {
     readonly build: (inputs: readonly Value[], state: Value, first: Value, emitter: Emitter) => readonly Value[];
   };
 }
+
+/** The answers of an op that is no formula, owns no state and folds nothing in. */
+export const standsAlone = {
+  inPlace: [],
+  binding: () => undefined,
+  absorb: () => ({}),
+  absorbable: undefined,
+} as const satisfies Partial<Op>;
+
+/** One kernel for every node of the op, on all targets. */
+export const always = (because: string, request: KernelChoice["request"]): Op["kernels"] => ({
+  wasm: [{ because, fits: () => true, request }],
+});
 
 /** Where a node stands, for nodes derived from it. */
 export const placeOf = (node: Node, direction: Node["direction"] = node.direction): NodePlace => ({

@@ -102,7 +102,6 @@ export function defineFormulaOp<A>(definition: FormulaOpDefinition<A>): Op<A> {
     shapes: definition.shapes,
     infer: definition.infer,
     inPlace: definition.inPlace ?? [],
-    mayShare: [],
     reference: (inputs, node) => evaluateBinding(bindingOf(node), inputs, node),
     bounds: (inputs, node) => boundBinding(bindingOf(node), inputs, node),
     gradient: definition.gradient ?? gradient,

@@ -1,7 +1,7 @@
 // Rows of a table by index, and the gradient that adds rows back in a fixed order.
 
 import { elementCount, unitRoundoff, widthOf } from "../graph/types.ts";
-import { exactBounds, inferBy, noGradient, type Op, placeOf, type Tensor } from "./contract.ts";
+import { always, exactBounds, inferBy, noGradient, type Op, placeOf, standsAlone, type Tensor } from "./contract.ts";
 
 const gatherShapes = "table[entries, width], index:i32[rows] -> y[rows, width]";
 
@@ -12,8 +12,7 @@ export const gather: Op<null> = {
   source: "embedding lookup",
   shapes: gatherShapes,
   infer: inferBy(gatherShapes),
-  inPlace: [],
-  mayShare: [],
+  ...standsAlone,
   reference: ([table, index]) => {
     const width = widthOf(table.type);
     const result = new Float64Array(index.data.length * width);
@@ -34,18 +33,7 @@ export const gather: Op<null> = {
   },
   flops: () => 0,
   recompute: "cheap",
-  binding: () => undefined,
-  absorb: () => ({}),
-  absorbable: undefined,
-  kernels: {
-    wasm: [
-      {
-        because: "it copies rows by index",
-        fits: () => true,
-        request: () => ({ skeleton: "gather", table: 0, index: 1, out: 0 }),
-      },
-    ],
-  },
+  kernels: always("it copies rows by index", () => ({ skeleton: "gather", table: 0, index: 1, out: 0 })),
 };
 
 interface ScatterAttributes {
@@ -74,20 +62,17 @@ export const scatterAdd: Op<ScatterAttributes> = {
   source: "gradient of an embedding lookup",
   shapes: scatterShapes,
   infer: inferBy<ScatterAttributes>(scatterShapes, ({ entries }) => ({ entries })),
-  inPlace: [],
-  mayShare: [],
+  ...standsAlone,
   reference: (inputs, node) => [scattered(inputs, node.outputs[0].type.dims[0].size, (x) => x)],
   bounds: (inputs, node) => {
     const entries = node.outputs[0].type.dims[0].size;
     const unit = unitRoundoff[node.outputs[0].type.dtype];
-    const longest = Math.max(...countsOf(inputs[1].data, entries)) + 1;
+    const longest = countsOf(inputs[1].data, entries).reduce((a, b) => Math.max(a, b)) + 1;
     return [scattered(inputs, entries, Math.abs).map((magnitude) => longest * unit * magnitude)];
   },
   gradient: noGradient("gradients of gradients are not needed for training"),
   flops: (node) => elementCount(node.inputs[0].type),
   recompute: "never",
-  binding: () => undefined,
-  absorbable: undefined,
   absorb: (node) => ({
     accumulate: {
       output: 0,
@@ -97,21 +82,13 @@ export const scatterAdd: Op<ScatterAttributes> = {
       },
     },
   }),
-  kernels: {
-    wasm: [
-      {
-        because: "every tile owns some entries and reads all indices, so no two tiles write one entry",
-        fits: () => true,
-        request: (node) => ({
-          skeleton: "scatter_add",
-          rows: 0,
-          index: 1,
-          out: 0,
-          accumulate: node.inputs.length > 2 ? { state: 2, first: 3 } : undefined,
-        }),
-      },
-    ],
-  },
+  kernels: always("every tile owns some entries and reads all indices, so no two tiles write one entry", (node) => ({
+    skeleton: "scatter_add",
+    rows: 0,
+    index: 1,
+    out: 0,
+    accumulate: node.inputs.length > 2 ? { state: 2, first: 3 } : undefined,
+  })),
 };
 
 /** The fused form: the same op over the state's storage. */
@@ -138,8 +115,8 @@ export const scatterStore: Op<null> = {
   source: "key-value cache; pages: Kwon et al., arXiv:2309.06180",
   shapes: storeShapes,
   infer: inferBy(storeShapes),
+  ...standsAlone,
   inPlace: [[0, 2]],
-  mayShare: [],
   reference: ([rows, index, state]) => {
     const width = widthOf(rows.type);
     const result = Float64Array.from(state.data);
@@ -152,16 +129,11 @@ export const scatterStore: Op<null> = {
   gradient: noGradient("the cache is only read by serving"),
   flops: () => 0,
   recompute: "never",
-  binding: () => undefined,
-  absorb: () => ({}),
-  absorbable: undefined,
-  kernels: {
-    wasm: [
-      {
-        because: "it copies rows to slots that differ",
-        fits: () => true,
-        request: () => ({ skeleton: "scatter_store", rows: 0, index: 1, state: 2, out: 0 }),
-      },
-    ],
-  },
+  kernels: always("it copies rows to slots that differ", () => ({
+    skeleton: "scatter_store",
+    rows: 0,
+    index: 1,
+    state: 2,
+    out: 0,
+  })),
 };

@@ -5,7 +5,7 @@ import { differentiateFormula } from "../formula/derivative.ts";
 import type { Formula } from "../formula/formula.ts";
 import { ELEMENT, ROW, UNIFORM } from "../formula/terms.ts";
 import { elementCount, unitRoundoff, widthOf } from "../graph/types.ts";
-import { inferBy, noGradient, type Op, placeOf, type Tensor } from "./contract.ts";
+import { always, inferBy, noGradient, type Op, placeOf, standsAlone, type Tensor } from "./contract.ts";
 import { chainLength } from "./formula-binding.ts";
 import { formulaOf } from "./formula-op.ts";
 import type { LinearCrossEntropyRequest } from "./skeletons.ts";
@@ -134,8 +134,7 @@ export const linearCrossEntropy: Op<null> = {
   source,
   shapes,
   infer: inferBy(shapes),
-  inPlace: [],
-  mayShare: [],
+  ...standsAlone,
   reference: ([hidden, weight, targets]) => [lossesOf(hidden, weight, targets.data, 0).losses],
   bounds: (inputs) => [boundsOf(inputs, crossEntropy(), undefined).losses],
   gradient: {
@@ -149,18 +148,11 @@ export const linearCrossEntropy: Op<null> = {
   },
   flops: flopsOf(1),
   recompute: "never",
-  binding: () => undefined,
-  absorb: () => ({}),
-  absorbable: undefined,
-  kernels: {
-    wasm: [
-      {
-        because: "logits exist for one chunk of rows only",
-        fits: () => true,
-        request: () => ({ ...request, formula: crossEntropy(), gradient: undefined }),
-      },
-    ],
-  },
+  kernels: always("logits exist for one chunk of rows only", () => ({
+    ...request,
+    formula: crossEntropy(),
+    gradient: undefined,
+  })),
 };
 
 const request: Omit<LinearCrossEntropyRequest, "formula" | "gradient"> = {
@@ -206,24 +198,16 @@ export const linearCrossEntropyTraining: Op<null> = {
         emitter.emit(linearCrossEntropyAccumulate, [...inputs, state, first], null, placeOf(node)),
     },
   }),
-  kernels: {
-    wasm: [
-      {
-        because: "logits, loss and both gradients of one chunk of rows at a time",
-        fits: () => true,
-        request: (node) => ({
-          ...request,
-          formula: crossEntropyWithGradient(),
-          gradient: {
-            scale: 3,
-            dHidden: 1,
-            dWeight: 2,
-            accumulate: node.inputs.length > 4 ? { state: 4, first: 5 } : undefined,
-          },
-        }),
-      },
-    ],
-  },
+  kernels: always("logits, loss and both gradients of one chunk of rows at a time", (node) => ({
+    ...request,
+    formula: crossEntropyWithGradient(),
+    gradient: {
+      scale: 3,
+      dHidden: 1,
+      dWeight: 2,
+      accumulate: node.inputs.length > 4 ? { state: 4, first: 5 } : undefined,
+    },
+  })),
 };
 
 /** The fused form: the weight's gradient in the state's storage. */

@@ -2,7 +2,16 @@
 
 import type { Node } from "../graph/graph.ts";
 import { elementCount, type TensorType, unitRoundoff, widthOf } from "../graph/types.ts";
-import { type Absorption, attributesOf, inferBy, noGradient, type Op, placeOf, type Tensor } from "./contract.ts";
+import {
+  type Absorption,
+  always,
+  attributesOf,
+  inferBy,
+  noGradient,
+  type Op,
+  placeOf,
+  type Tensor,
+} from "./contract.ts";
 import type { MatmulRequest } from "./skeletons.ts";
 
 type Form = MatmulRequest["form"];
@@ -74,7 +83,6 @@ function matmulOp(definition: MatmulDefinition): Op<MatmulAttributes> {
     source: "linear layer without bias",
     infer: inferBy(shapes),
     inPlace: [],
-    mayShare: [[0, 2]],
     reference: (inputs, node) => {
       const result = product(form, inputs[0], inputs[1], (x, y) => x * y);
       const extra = added(inputs, attributesOf(op, node).accumulates);
@@ -93,15 +101,9 @@ function matmulOp(definition: MatmulDefinition): Op<MatmulAttributes> {
     },
     binding: () => undefined,
     absorbable: undefined,
-    kernels: {
-      wasm: [
-        {
-          because: "it is a product of two matrices",
-          fits: () => true,
-          request: (node) => matmulRequest(form, node, attributesOf(op, node).accumulates),
-        },
-      ],
-    },
+    kernels: always("it is a product of two matrices", (node) =>
+      matmulRequest(form, node, attributesOf(op, node).accumulates),
+    ),
   };
   return op;
 }
@@ -179,7 +181,6 @@ export const linearWgrad: Op<MatmulAttributes> = {
       },
     }),
   }),
-  mayShare: [],
 };
 
 /** The fused form: the same op over the state's storage. */

@@ -1,7 +1,7 @@
 // One number from all elements of one or more tensors: the loss of a micro-batch, the global gradient norm.
 
 import { elementCount, tensor, unitRoundoff } from "../graph/types.ts";
-import { inferBy, noGradient, type Op, type Tensor } from "./contract.ts";
+import { always, inferBy, noGradient, type Op, standsAlone, type Tensor } from "./contract.ts";
 import { chainLength } from "./formula-binding.ts";
 
 const sumOver = (inputs: readonly Tensor[], element: (x: number) => number): number =>
@@ -17,25 +17,19 @@ export const sumAll: Op<null> = {
   source: "sum",
   shapes: "x[...] -> y[]",
   infer: inferBy("x[...] -> y[]"),
-  inPlace: [],
-  mayShare: [],
+  ...standsAlone,
   reference: (inputs) => [Float64Array.of(sumOver(inputs, (x) => x))],
   bounds: (inputs) => [Float64Array.of(chainLength(countOf(inputs)) * unitRoundoff.f32 * sumOver(inputs, Math.abs))],
   gradient: noGradient("losses are seeded where they arise"),
   flops: (node) => elementCount(node.inputs[0].type),
   recompute: "never",
-  binding: () => undefined,
-  absorb: () => ({}),
-  absorbable: undefined,
-  kernels: {
-    wasm: [
-      {
-        because: "one number from many: partial sums of fixed chunks, combined in order",
-        fits: () => true,
-        request: () => ({ skeleton: "reduce", inputs: [0], element: "x", finish: "sum", out: 0 }),
-      },
-    ],
-  },
+  kernels: always("one number from many: partial sums of fixed chunks, combined in order", () => ({
+    skeleton: "reduce",
+    inputs: [0],
+    element: "x",
+    finish: "sum",
+    out: 0,
+  })),
 };
 
 export const globalNorm: Op<null> = {
@@ -45,8 +39,7 @@ export const globalNorm: Op<null> = {
   source: "Pascanu et al., arXiv:1211.5063",
   shapes: "x*[...] -> y[]",
   infer: () => [{ port: "y", type: tensor("f32") }],
-  inPlace: [],
-  mayShare: [],
+  ...standsAlone,
   reference: (inputs) => [Float64Array.of(Math.sqrt(sumOver(inputs, (x) => x * x)))],
   bounds: (inputs) => {
     const norm = Math.sqrt(sumOver(inputs, (x) => x * x));
@@ -56,22 +49,11 @@ export const globalNorm: Op<null> = {
   gradient: noGradient("it runs after the gradients"),
   flops: (node) => 2 * node.inputs.reduce((count, { type }) => count + elementCount(type), 0),
   recompute: "never",
-  binding: () => undefined,
-  absorb: () => ({}),
-  absorbable: undefined,
-  kernels: {
-    wasm: [
-      {
-        because: "one number from many: partial sums of fixed chunks, combined in order",
-        fits: () => true,
-        request: (node) => ({
-          skeleton: "reduce",
-          inputs: node.inputs.map((_, i) => i),
-          element: "x * x",
-          finish: "sqrt(sum)",
-          out: 0,
-        }),
-      },
-    ],
-  },
+  kernels: always("one number from many: partial sums of fixed chunks, combined in order", (node) => ({
+    skeleton: "reduce",
+    inputs: node.inputs.map((_, i) => i),
+    element: "x * x",
+    finish: "sqrt(sum)",
+    out: 0,
+  })),
 };
