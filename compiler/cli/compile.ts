@@ -22,6 +22,8 @@ export function addCompileVerb(program: Command): void {
 async function compileSpec(path: string, flags: CompileFlags): Promise<void> {
   const times = new StageTimes();
   const spec = times.measure("read", () => readSpecOrThrow(path, flags));
+  const { outputPath, writeBuild } = await import("./write-build.ts");
+  const out = outputPath(flags.out, spec);
   const { compile } = await times.measure("load the compiler", () => import("../compile.ts"));
   const build = compile(spec, (stage, work) => times.measure(stage, work));
   warn(build.programs.warnings);
@@ -30,8 +32,7 @@ async function compileSpec(path: string, flags: CompileFlags): Promise<void> {
   const module = await times.measure("assemble", () => moduleFile(build));
   const bindings = await times.measure("bindings", () => bindingFiles(build));
   const files = [...texts, module, ...bindings];
-  const { outputPath, writeBuild } = await import("./write-build.ts");
-  const { folder, numChanged } = times.measure("write", () => writeBuild(outputPath(flags.out, spec), files));
+  const { folder, numChanged } = times.measure("write", () => writeBuild(out, files));
   process.stdout.write(`${folder}: ${files.length} files, ${numChanged} changed\n`);
   times.report();
 }

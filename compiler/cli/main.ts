@@ -15,13 +15,18 @@ const verbs: ReadonlyMap<string, () => Promise<AddVerb>> = new Map([
   ["dump", async () => (await import("./dump.ts")).addDumpVerb],
   ["normalize", async () => (await import("./normalize.ts")).addNormalizeVerb],
   ["schema", async () => (await import("./schema.ts")).addSchemaVerb],
+  ["tokenizer", async () => (await import("./tokenizer.ts")).addTokenizerVerb],
+  ["train", async () => (await import("./train.ts")).addTrainVerb],
+  ["generate", async () => (await import("./generate.ts")).addGenerateVerb],
+  ["doctor", async () => (await import("./doctor.ts")).addDoctorVerb],
 ]);
 
 /** Runs one command; the process is left to end by itself. */
 export async function run(argv: readonly string[]): Promise<number> {
   // Whoever reads the output may stop early (`mspec dump … | head`): that is no fault.
-  process.stdout.on("error", ignoreClosedPipe);
-  process.stderr.on("error", ignoreClosedPipe);
+  for (const stream of [process.stdout, process.stderr]) {
+    if (!stream.listeners("error").includes(ignoreClosedPipe)) stream.on("error", ignoreClosedPipe);
+  }
   try {
     const program = await programFor(argv);
     if (argv.length === 0) program.help({ error: true });

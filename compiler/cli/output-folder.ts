@@ -29,7 +29,15 @@ export function attempt<T>(operation: DiskOperation, path: string, work: () => T
 
 /** What stands at a path itself, without following a link; undefined if there is nothing. */
 export function entryAt(path: string): Stats | undefined {
-  return attempt("look at", path, () => lstatSync(path, { throwIfNoEntry: false }));
+  return attempt("look at", path, () => {
+    try {
+      return lstatSync(path, { throwIfNoEntry: false });
+    } catch (error) {
+      // A part of the path is a file: there can be nothing below it.
+      if ((error as NodeJS.ErrnoException).code === "ENOTDIR") return undefined;
+      throw error;
+    }
+  });
 }
 
 /** `a file`, `a folder`, `a symbolic link` or what else it is, for messages. */
@@ -61,18 +69,21 @@ export function outputFolder(out: string): OutputFolder {
 
 /** A link at the end or on the way of `-o` itself is the user's choice; it must lead to a folder. */
 function realFolder(path: string): string {
-  const real = attempt("look at", path, () => {
-    try {
-      return realpathSync(path);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-      return refuse(say.notAFolder(path, "a symbolic link to nothing"));
-    }
-  });
+  const real = attempt("look at", path, () => realpathOf(path));
+  if (real === undefined) return refuse(say.notAFolder(path, "a symbolic link to nothing"));
   const entry = entryAt(real);
   if (entry === undefined || !entry.isDirectory())
     refuse(say.notAFolder(path, entry === undefined ? "gone" : kindOf(entry)));
   return real;
+}
+
+function realpathOf(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 /** Refuses links, and folders where files belong, at every place below `folder` that a file of `paths` needs. */

@@ -82,7 +82,7 @@ class Stage {
   constructor(folder: string) {
     this.#folder = folder;
     this.#path = join(folder, `.mspec-${process.pid}-${randomBytes(4).toString("hex")}`);
-    attempt("create", this.#path, () => mkdirSync(this.#path));
+    attempt("create", folder, () => mkdirSync(this.#path));
   }
 
   get fresh(): string {
@@ -101,7 +101,7 @@ class Stage {
   commit(paths: readonly string[], removed: readonly string[], marker: string): void {
     const replaced = [...paths, ...removed].filter((path) => existsSync(join(this.#folder, path)));
     const added = paths.filter((path) => !replaced.includes(path));
-    attempt("write", this.#path, () => writeFileSync(join(this.#path, addedList), JSON.stringify(added)));
+    this.#begin(added);
     try {
       for (const path of replaced) move(join(this.#folder, path), join(this.#path, "old", path));
       for (const path of paths.toReversed()) move(join(this.fresh, path), join(this.#folder, path));
@@ -111,8 +111,18 @@ class Stage {
     }
   }
 
+  /** From here on going back means to undo; the list is there as a whole or not at all. */
+  #begin(added: readonly string[]): void {
+    const list = join(this.#path, addedList);
+    attempt("write", this.#folder, () => writeFileSync(`${list}.part`, JSON.stringify(added)));
+    attempt("rename", this.#folder, () => renameSync(`${list}.part`, list));
+  }
+
+  /** What cannot be removed now is no fault of the output; the next compile tries again. */
   remove(): void {
-    rmSync(this.#path, { recursive: true, force: true });
+    try {
+      rmSync(this.#path, { recursive: true, force: true });
+    } catch {}
   }
 }
 

@@ -6,16 +6,17 @@ import { join } from "node:path";
 import type { OutputFile } from "../emit/output-files.ts";
 import * as say from "../source/messages/output.ts";
 import type { Spec } from "../spec/spec.ts";
-import { isReservedName, refuse } from "./output-folder.ts";
+import { isReservedName, outputFolder, refuse } from "./output-folder.ts";
 import { replaceFiles, type Written } from "./staged-write.ts";
 
 const manifestFile = "manifest.json";
 
-/** `generated/<name>` in the working directory, unless `-o` says otherwise. */
+/** `generated/<name>` in the working directory, unless `-o` says otherwise; refused before any work is done for it. */
 export function outputPath(out: string | undefined, { name, placeOf }: Spec): string {
-  if (out !== undefined) return out;
-  if (isReservedName(name)) refuse(say.reservedSpecName(name, placeOf("name")));
-  return join("generated", name);
+  if (out === undefined && isReservedName(name)) refuse(say.reservedSpecName(name, placeOf("name")));
+  const path = out ?? join("generated", name);
+  outputFolder(path);
+  return path;
 }
 
 /** Writes the files of a build; kernels of an earlier build that are gone and were not edited are deleted. */

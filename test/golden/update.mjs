@@ -8,7 +8,7 @@ import { goldenFiles, goldens, notCommitted } from "./goldens.mjs";
 const root = dirname(dirname(import.meta.dirname));
 const folder = join(root, "generated");
 
-process.stderr.write(await buildDist());
+process.stderr.write(await buildDist("to run"));
 const dist = new URL("../../dist/compiler/", import.meta.url);
 const { readSpecFile } = await import(new URL("spec/read.js", dist).href);
 const { compile } = await import(new URL("compile.js", dist).href);
