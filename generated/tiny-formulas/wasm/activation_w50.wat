@@ -22,6 +22,8 @@
     (local $f.0 v128)
     (local $max_2 v128)
     (local $max_3 v128)
+    (local $max_4 v128)
+    (local $max_5 v128)
     (local $stored. v128)
     (local.set $x.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 50, 80 apart
     (local.set $y.base (i32.load offset=4 (local.get $table))) ;; f32 rows of 50, 80 apart
@@ -42,11 +44,15 @@
             (v128.store (i32.add (local.get $y.at) (local.get $lane)) (f32x4.mul (local.get $max) (local.get $max)))
             (local.set $max_2 (f32x4.pmax (v128.load offset=16 (i32.add (local.get $x.at) (local.get $lane))) (local.get $f.0)))
             (v128.store offset=16 (i32.add (local.get $y.at) (local.get $lane)) (f32x4.mul (local.get $max_2) (local.get $max_2)))
-            (br_if $vectors1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 32))) (i32.const 192))))
+            (local.set $max_3 (f32x4.pmax (v128.load offset=32 (i32.add (local.get $x.at) (local.get $lane))) (local.get $f.0)))
+            (v128.store offset=32 (i32.add (local.get $y.at) (local.get $lane)) (f32x4.mul (local.get $max_3) (local.get $max_3)))
+            (local.set $max_4 (f32x4.pmax (v128.load offset=48 (i32.add (local.get $x.at) (local.get $lane))) (local.get $f.0)))
+            (v128.store offset=48 (i32.add (local.get $y.at) (local.get $lane)) (f32x4.mul (local.get $max_4) (local.get $max_4)))
+            (br_if $vectors1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 64))) (i32.const 192))))
           (local.set $lane (i32.const 192))
           (loop $last1
-            (local.set $max_3 (f32x4.pmax (v128.load (i32.add (local.get $x.at) (local.get $lane))) (local.get $f.0)))
-            (local.set $stored. (f32x4.mul (local.get $max_3) (local.get $max_3)))
+            (local.set $max_5 (f32x4.pmax (v128.load (i32.add (local.get $x.at) (local.get $lane))) (local.get $f.0)))
+            (local.set $stored. (f32x4.mul (local.get $max_5) (local.get $max_5)))
             (v128.store32_lane offset=0 0 (i32.add (local.get $y.at) (local.get $lane)) (local.get $stored.))
             (v128.store32_lane offset=4 1 (i32.add (local.get $y.at) (local.get $lane)) (local.get $stored.))
             (br_if $last1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 208))))

@@ -260,16 +260,8 @@
     (local $mask.7 i32)
     (local $mask.8 i32)
     (local $mask.9 i32)
-    (call $attention_paged_h4kv2d6_p5.range (local.get $query_documents) (i32.sub (local.get $query_last) (local.get $query_first)))
-    (local.set $most_query)
-    (local.set $least_query)
-    (call $attention_paged_h4kv2d6_p5.range (local.get $key_documents) (i32.sub (local.get $key_last) (local.get $key_first)))
-    (local.set $most_key)
-    (local.set $least_key)
-    (local.set $same_document_may (i32.and
-      (i32.le_s (local.get $least_query) (local.get $most_key)) (i32.le_s (local.get $least_key) (local.get $most_query))))
-    (local.set $same_document_must (i32.and
-      (i32.eq (local.get $least_query) (local.get $most_key)) (i32.eq (local.get $least_key) (local.get $most_query))))
+    (local.set $same_document_may (i32.const 1))
+    (local.set $same_document_must (i32.const 1))
     (local.set $mask.0 (f64.convert_i32_s (local.get $key_first)))
     (local.set $mask.1 (f64.convert_i32_s (local.get $key_last)))
     (local.set $mask.2 (f64.convert_i32_s (local.get $query_first)))
@@ -281,23 +273,6 @@
     (local.set $mask.8 (i32.and (local.get $mask.4) (local.get $mask.6)))
     (local.set $mask.9 (i32.and (local.get $mask.5) (local.get $mask.7)))
     (i32.add (local.get $mask.9) (local.get $mask.8)))
-
-  ;; Least and greatest of count + 1 document ids.
-  (func $attention_paged_h4kv2d6_p5.range (param $at i32) (param $count i32) (result i32 i32)
-    (local $least i32) (local $most i32) (local $value i32)
-    (local.set $least (i32.load (local.get $at)))
-    (local.set $most (local.get $least))
-    (block $done
-      (loop $next
-        (br_if $done (i32.eqz (local.get $count)))
-        (local.set $at (i32.add (local.get $at) (i32.const 4)))
-        (local.set $count (i32.sub (local.get $count) (i32.const 1)))
-        (local.set $value (i32.load (local.get $at)))
-        (if (i32.lt_s (local.get $value) (local.get $least)) (then (local.set $least (local.get $value))))
-        (if (i32.gt_s (local.get $value) (local.get $most)) (then (local.set $most (local.get $value))))
-        (br $next)))
-    (local.get $least)
-    (local.get $most))
 
   ;; How many keys of a block its queries have to visit, in steps of 16 (0: none), and whether they must be tested.
   ;; A block that is cut short, by the mask or by the end of the sequence, is tested.
@@ -510,7 +485,7 @@
           (local.set $exp_2 (v128.bitselect (local.get $f.inf) (i32x4.add (f32x4.add (local.get $exp.r) (local.get $exp.r)) (i32x4.shl (i32x4.sub (local.get $exp.n) (local.get $i.1)) (i32.const 23))) (f32x4.gt (local.get $exp.x) (local.get $f.88.72283))))
           (local.set $exp_2 (v128.or (v128.andnot (local.get $exp_2) (f32x4.lt (local.get $exp.x) (local.get $f.-87.33654))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
           (local.set $y (f32x4.sub (f32x4.mul (local.get $tanh_2) (local.get $f.30)) (f32x4.mul (f32x4.convert_i32x4_s (i32x4.sub (i32x4.splat (i32.add (local.get $query) (local.get $row))) (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)))) (f32x4.div (local.get $f.1) (local.get $exp_2)))))
-          (local.set $visible. (v128.and (i32x4.le_s (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)) (i32x4.splat (i32.add (local.get $query) (local.get $row)))) (i32x4.eq (v128.load (i32.add (local.get $key_documents) (local.get $lane))) (v128.load32_splat (i32.add (local.get $query_documents) (i32.shl (local.get $row) (i32.const 2)))))))
+          (local.set $visible. (v128.and (i32x4.le_s (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)) (i32x4.splat (i32.add (local.get $query) (local.get $row)))) (v128.const i32x4 -1 -1 -1 -1)))
           (local.set $visible. (v128.and (local.get $visible.) (i32x4.lt_s (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)) (i32x4.splat (i32.add (local.get $key) (local.get $keys))))))
           (local.set $y (v128.bitselect (local.get $y) (local.get $f.-3.4028235e+38) (local.get $visible.)))
           (local.set $row_most (f32x4.pmax (local.get $row_most) (local.get $y)))

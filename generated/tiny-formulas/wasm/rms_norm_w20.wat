@@ -96,7 +96,9 @@
           (loop $vectors2
             (v128.store (i32.add (local.get $y.at) (local.get $lane)) (f32x4.mul (f32x4.mul (v128.load (i32.add (local.get $x.at) (local.get $lane))) (v128.load (i32.add (local.get $gain.base) (local.get $lane)))) (local.get $scale)))
             (v128.store offset=16 (i32.add (local.get $y.at) (local.get $lane)) (f32x4.mul (f32x4.mul (v128.load offset=16 (i32.add (local.get $x.at) (local.get $lane))) (v128.load offset=16 (i32.add (local.get $gain.base) (local.get $lane)))) (local.get $scale)))
-            (br_if $vectors2 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 32))) (i32.const 64))))
+            (v128.store offset=32 (i32.add (local.get $y.at) (local.get $lane)) (f32x4.mul (f32x4.mul (v128.load offset=32 (i32.add (local.get $x.at) (local.get $lane))) (v128.load offset=32 (i32.add (local.get $gain.base) (local.get $lane)))) (local.get $scale)))
+            (v128.store offset=48 (i32.add (local.get $y.at) (local.get $lane)) (f32x4.mul (f32x4.mul (v128.load offset=48 (i32.add (local.get $x.at) (local.get $lane))) (v128.load offset=48 (i32.add (local.get $gain.base) (local.get $lane)))) (local.get $scale)))
+            (br_if $vectors2 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 64))) (i32.const 64))))
           (local.set $lane (i32.const 64))
           (loop $single2
             (v128.store (i32.add (local.get $y.at) (local.get $lane)) (f32x4.mul (f32x4.mul (v128.load (i32.add (local.get $x.at) (local.get $lane))) (v128.load (i32.add (local.get $gain.base) (local.get $lane)))) (local.get $scale)))

@@ -28,6 +28,8 @@
     (local $y.at i32)
     (local $value v128)
     (local $value_2 v128)
+    (local $value_3 v128)
+    (local $value_4 v128)
     (local.set $state.base (i32.load offset=0 (local.get $table))) ;; f32 vector
     (local.set $value.base (i32.load offset=4 (local.get $table))) ;; f32 vector
     (local.set $first.base (i32.load offset=8 (local.get $table))) ;; f32 scalar
@@ -51,6 +53,10 @@
             (v128.store (i32.add (local.get $y.at) (local.get $lane)) (v128.bitselect (local.get $value) (f32x4.add (v128.load (i32.add (local.get $state.at) (local.get $lane))) (local.get $value)) (local.get $not)))
             (local.set $value_2 (v128.load offset=16 (i32.add (local.get $value.at) (local.get $lane))))
             (v128.store offset=16 (i32.add (local.get $y.at) (local.get $lane)) (v128.bitselect (local.get $value_2) (f32x4.add (v128.load offset=16 (i32.add (local.get $state.at) (local.get $lane))) (local.get $value_2)) (local.get $not)))
-            (br_if $vectors1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 32))) (i32.const 128))))
+            (local.set $value_3 (v128.load offset=32 (i32.add (local.get $value.at) (local.get $lane))))
+            (v128.store offset=32 (i32.add (local.get $y.at) (local.get $lane)) (v128.bitselect (local.get $value_3) (f32x4.add (v128.load offset=32 (i32.add (local.get $state.at) (local.get $lane))) (local.get $value_3)) (local.get $not)))
+            (local.set $value_4 (v128.load offset=48 (i32.add (local.get $value.at) (local.get $lane))))
+            (v128.store offset=48 (i32.add (local.get $y.at) (local.get $lane)) (v128.bitselect (local.get $value_4) (f32x4.add (v128.load offset=48 (i32.add (local.get $state.at) (local.get $lane))) (local.get $value_4)) (local.get $not)))
+            (br_if $vectors1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 64))) (i32.const 128))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
       (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))

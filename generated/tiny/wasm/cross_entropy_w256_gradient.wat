@@ -51,6 +51,8 @@
   (global $f.0.33333313 (mut v128) (v128.const f32x4 0.33333313 0.33333313 0.33333313 0.33333313))
   (global $v.lanes0 (mut v128) (v128.const i32x4 0 1 2 3))
   (global $v.lanes4 (mut v128) (v128.const i32x4 4 5 6 7))
+  (global $v.lanes8 (mut v128) (v128.const i32x4 8 9 10 11))
+  (global $v.lanes12 (mut v128) (v128.const i32x4 12 13 14 15))
   (func (export "cross_entropy_w256_gradient") (param $table i32) (param $begin i32) (param $end i32)
     (local $rows i32) (local $tile i32) (local $row i32) (local $row_end i32) (local $lane i32)
     (local $logits.base i32)
@@ -128,6 +130,10 @@
     (local $v.lanes0 v128)
     (local $e_6 v128)
     (local $v.lanes4 v128)
+    (local $e_7 v128)
+    (local $v.lanes8 v128)
+    (local $e_8 v128)
+    (local $v.lanes12 v128)
     (local.set $logits.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 256, 272 apart
     (local.set $targets.base (i32.load offset=4 (local.get $table))) ;; i32 vector
     (local.set $losses.base (i32.load offset=8 (local.get $table))) ;; f32 vector
@@ -170,6 +176,8 @@
     (local.set $f.0.33333313 (global.get $f.0.33333313))
     (local.set $v.lanes0 (global.get $v.lanes0))
     (local.set $v.lanes4 (global.get $v.lanes4))
+    (local.set $v.lanes8 (global.get $v.lanes8))
+    (local.set $v.lanes12 (global.get $v.lanes12))
     (local.set $tile (local.get $begin))
     (loop $next_tile
       (local.set $row (i32.mul (local.get $tile) (i32.const 64)))
@@ -270,6 +278,10 @@
             (v128.store (i32.add (local.get $d_x.at) (local.get $lane)) (f32x4.add (v128.bitselect (local.get $negate) (local.get $f.0) (i32x4.eq (i32x4.add (i32x4.splat (i32.shr_u (local.get $lane) (i32.const 2))) (local.get $v.lanes0)) (local.get $max))) (f32x4.mul (local.get $e_5) (local.get $multiply))))
             (local.set $e_6 (v128.load (i32.add (i32.add (global.get $scratch) (local.get $lane)) (i32.const 16))))
             (v128.store offset=16 (i32.add (local.get $d_x.at) (local.get $lane)) (f32x4.add (v128.bitselect (local.get $negate) (local.get $f.0) (i32x4.eq (i32x4.add (i32x4.splat (i32.shr_u (local.get $lane) (i32.const 2))) (local.get $v.lanes4)) (local.get $max))) (f32x4.mul (local.get $e_6) (local.get $multiply))))
-            (br_if $vectors3 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 32))) (i32.const 1024))))
+            (local.set $e_7 (v128.load (i32.add (i32.add (global.get $scratch) (local.get $lane)) (i32.const 32))))
+            (v128.store offset=32 (i32.add (local.get $d_x.at) (local.get $lane)) (f32x4.add (v128.bitselect (local.get $negate) (local.get $f.0) (i32x4.eq (i32x4.add (i32x4.splat (i32.shr_u (local.get $lane) (i32.const 2))) (local.get $v.lanes8)) (local.get $max))) (f32x4.mul (local.get $e_7) (local.get $multiply))))
+            (local.set $e_8 (v128.load (i32.add (i32.add (global.get $scratch) (local.get $lane)) (i32.const 48))))
+            (v128.store offset=48 (i32.add (local.get $d_x.at) (local.get $lane)) (f32x4.add (v128.bitselect (local.get $negate) (local.get $f.0) (i32x4.eq (i32x4.add (i32x4.splat (i32.shr_u (local.get $lane) (i32.const 2))) (local.get $v.lanes12)) (local.get $max))) (f32x4.mul (local.get $e_8) (local.get $multiply))))
+            (br_if $vectors3 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 64))) (i32.const 1024))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
       (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))

@@ -30,10 +30,6 @@
     (local $d_y1 v128)
     (local $cos v128)
     (local $d_y0 v128)
-    (local $sin_2 v128)
-    (local $d_y1_2 v128)
-    (local $cos_2 v128)
-    (local $d_y0_2 v128)
     (local.set $cos.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 8, 16 apart
     (local.set $sin.base (i32.load offset=4 (local.get $table))) ;; f32 rows of 8, 16 apart
     (local.set $d_y.base (i32.load offset=8 (local.get $table))) ;; f32 rows of 32, 48 apart
@@ -55,20 +51,14 @@
           (local.set $d_x1.at (i32.add (i32.add (local.get $d_x.base) (i32.mul (local.get $row) (i32.const 192))) (i32.mul (local.get $group) (i32.const 64))))
           ;; phase 1: d_x0, d_x1
           (local.set $lane (i32.const 0))
-          (loop $vectors1
+          (loop $single1
             (local.set $sin (v128.load (i32.add (local.get $sin.at) (local.get $lane))))
             (local.set $d_y1 (v128.load offset=32 (i32.add (local.get $d_y1.at) (local.get $lane))))
             (local.set $cos (v128.load (i32.add (local.get $cos.at) (local.get $lane))))
             (local.set $d_y0 (v128.load (i32.add (local.get $d_y0.at) (local.get $lane))))
             (v128.store (i32.add (local.get $d_x0.at) (local.get $lane)) (f32x4.add (f32x4.mul (local.get $sin) (local.get $d_y1)) (f32x4.mul (local.get $cos) (local.get $d_y0))))
             (v128.store offset=32 (i32.add (local.get $d_x1.at) (local.get $lane)) (f32x4.sub (f32x4.mul (local.get $d_y1) (local.get $cos)) (f32x4.mul (local.get $sin) (local.get $d_y0))))
-            (local.set $sin_2 (v128.load offset=16 (i32.add (local.get $sin.at) (local.get $lane))))
-            (local.set $d_y1_2 (v128.load offset=48 (i32.add (local.get $d_y1.at) (local.get $lane))))
-            (local.set $cos_2 (v128.load offset=16 (i32.add (local.get $cos.at) (local.get $lane))))
-            (local.set $d_y0_2 (v128.load offset=16 (i32.add (local.get $d_y0.at) (local.get $lane))))
-            (v128.store offset=16 (i32.add (local.get $d_x0.at) (local.get $lane)) (f32x4.add (f32x4.mul (local.get $sin_2) (local.get $d_y1_2)) (f32x4.mul (local.get $cos_2) (local.get $d_y0_2))))
-            (v128.store offset=48 (i32.add (local.get $d_x1.at) (local.get $lane)) (f32x4.sub (f32x4.mul (local.get $d_y1_2) (local.get $cos_2)) (f32x4.mul (local.get $sin_2) (local.get $d_y0_2))))
-            (br_if $vectors1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 32))) (i32.const 32))))
+            (br_if $single1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 32))))
           (br_if $next_group (i32.lt_u (local.tee $group (i32.add (local.get $group) (i32.const 1))) (i32.const 2))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
       (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))

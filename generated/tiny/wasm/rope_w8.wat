@@ -29,10 +29,6 @@
     (local $cos v128)
     (local $x1 v128)
     (local $sin v128)
-    (local $x0_2 v128)
-    (local $cos_2 v128)
-    (local $x1_2 v128)
-    (local $sin_2 v128)
     (local.set $x.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 16, 16 apart
     (local.set $cos.base (i32.load offset=4 (local.get $table))) ;; f32 rows of 8, 16 apart
     (local.set $sin.base (i32.load offset=8 (local.get $table))) ;; f32 rows of 8, 16 apart
@@ -52,19 +48,13 @@
           (local.set $y1.at (i32.add (local.get $y.base) (i32.mul (local.get $row) (i32.const 64))))
           ;; phase 1: y0, y1
           (local.set $lane (i32.const 0))
-          (loop $vectors1
+          (loop $single1
             (local.set $x0 (v128.load (i32.add (local.get $x0.at) (local.get $lane))))
             (local.set $cos (v128.load (i32.add (local.get $cos.at) (local.get $lane))))
             (local.set $x1 (v128.load offset=32 (i32.add (local.get $x1.at) (local.get $lane))))
             (local.set $sin (v128.load (i32.add (local.get $sin.at) (local.get $lane))))
             (v128.store (i32.add (local.get $y0.at) (local.get $lane)) (f32x4.sub (f32x4.mul (local.get $x0) (local.get $cos)) (f32x4.mul (local.get $x1) (local.get $sin))))
             (v128.store offset=32 (i32.add (local.get $y1.at) (local.get $lane)) (f32x4.add (f32x4.mul (local.get $x0) (local.get $sin)) (f32x4.mul (local.get $cos) (local.get $x1))))
-            (local.set $x0_2 (v128.load offset=16 (i32.add (local.get $x0.at) (local.get $lane))))
-            (local.set $cos_2 (v128.load offset=16 (i32.add (local.get $cos.at) (local.get $lane))))
-            (local.set $x1_2 (v128.load offset=48 (i32.add (local.get $x1.at) (local.get $lane))))
-            (local.set $sin_2 (v128.load offset=16 (i32.add (local.get $sin.at) (local.get $lane))))
-            (v128.store offset=16 (i32.add (local.get $y0.at) (local.get $lane)) (f32x4.sub (f32x4.mul (local.get $x0_2) (local.get $cos_2)) (f32x4.mul (local.get $x1_2) (local.get $sin_2))))
-            (v128.store offset=48 (i32.add (local.get $y1.at) (local.get $lane)) (f32x4.add (f32x4.mul (local.get $x0_2) (local.get $sin_2)) (f32x4.mul (local.get $cos_2) (local.get $x1_2))))
-            (br_if $vectors1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 32))) (i32.const 32))))
+            (br_if $single1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 32))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
       (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))
