@@ -28,9 +28,14 @@ export interface RunOptions {
 const launcherLine = /^mspec: .*\n/gm;
 
 /** From dist/, which the first run builds if it is stale. */
-export function mspecProcess(args: readonly string[], { cwd = repository, env = {}, node = [] }: RunOptions = {}): Ran {
+export function mspecProcess(args: readonly string[], options: RunOptions = {}): Ran {
+  return nodeProcess([bin, ...args], options);
+}
+
+/** Any program of Node, in a clean environment. */
+export function nodeProcess(args: readonly string[], { cwd = repository, env = {}, node = [] }: RunOptions = {}): Ran {
   const inherited = { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "/" };
-  const { status, stdout, stderr } = spawnSync(process.execPath, [...node, bin, ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...node, ...args], {
     cwd,
     env: { ...inherited, ...env },
     encoding: "utf8",
