@@ -15,7 +15,7 @@ export function printGraph(graph: Graph, formulaOf: FormulaOf): string {
 }
 
 /** `q.y: f32[tokens 256, out 128] = linear(norm.y, q.weight)  # layers[0].attention.q fprop: y = x · weightᵀ` */
-export function printNode(node: Node, formulaOf: FormulaOf): string {
+function printNode(node: Node, formulaOf: FormulaOf): string {
   const outputs = node.outputs.map((output) => `${output.name}: ${printType(output.type)}`).join(", ");
   const inputs = node.inputs.map((input) => input.name).join(", ");
   const again = node.isRecomputed ? " again" : "";

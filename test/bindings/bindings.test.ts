@@ -139,7 +139,7 @@ describe("what a spec controls cannot leave its place", () => {
     "constructor",
     '"; process.exit(); "',
     "*/ process.exit() /*",
-    "`${process.exit()}`",
+    `\`$${"{process.exit()}"}\``,
     "\n\u2028\\",
   ];
 

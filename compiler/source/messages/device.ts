@@ -14,7 +14,7 @@ export function size(bytes: number): string {
 }
 
 /** `parameters 3.7 MiB + gradients 3.7 MiB`; classes without bytes are left out. */
-export function sum(classes: BytesByClass): string {
+function sum(classes: BytesByClass): string {
   return classes
     .filter(([, bytes]) => bytes > 0)
     .map(([name, bytes]) => `${name} ${size(bytes)}`)
