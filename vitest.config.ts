@@ -8,6 +8,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    reporters: ["default", "./test/summary.mjs"],
     pool: "forks",
     // Hunks with some lines around them, as in a unified diff.
     diff: { expand: false, contextLines: 3 },
