@@ -119,7 +119,7 @@ class TermPrinter {
     return `${coefficient < 0 ? "-" : ""}${[above.join(" * "), ...below].join(" / ")}`;
   }
 
-  /** What is added first, then what is taken away, the constant last. */
+  /** What is added, then what is taken away; the constant last unless it alone is added: 1 - x, but x + 1. */
   #sum({ summands, constant }: SumTerm): string {
     const parts = summands.map(([summand, coefficient]) => {
       const magnitude = Math.abs(coefficient);
@@ -130,7 +130,11 @@ class TermPrinter {
       };
     });
     parts.sort((a, b) => Number(a.isNegative) - Number(b.isNegative));
-    if (constant !== 0) parts.push({ isNegative: constant < 0, text: numberText(Math.abs(constant)) });
+    if (constant !== 0) {
+      const part = { isNegative: constant < 0, text: numberText(Math.abs(constant)) };
+      if (constant > 0 && parts[0].isNegative) parts.unshift(part);
+      else parts.push(part);
+    }
     const [first, ...rest] = parts;
     const signed = rest.map(({ isNegative, text }) => ` ${isNegative ? "-" : "+"} ${text}`);
     return `${first.isNegative ? "-" : ""}${first.text}${signed.join("")}`;
@@ -139,12 +143,20 @@ class TermPrinter {
   #call({ callee, args }: CallTerm): string {
     const infix = comparison[callee];
     if (infix !== undefined) return `${this.#atom(args[0])} ${infix} ${this.#atom(args[1])}`;
-    if (callee === "not") return `!${this.#atom(args[0])}`;
+    if (callee === "not") return this.#not(args[0]);
     return `${callee === "select" ? "if" : callee}(${args.map((arg) => this.#print(arg)).join(", ")})`;
+  }
+
+  #not(term: Term): string {
+    const isEquality = term.op === "call" && term.callee === "equal" && this.#name(term) === undefined;
+    if (!isEquality) return `!${this.#atom(term)}`;
+    const [left, right] = operands(term);
+    return `${this.#atom(left)} != ${this.#atom(right)}`;
   }
 }
 
 /** As many digits as an f32 keeps: 1 - 0.9 is printed as 0.1. */
 const numberText = (value: number): string => String(Number(value.toPrecision(8)));
 
-const isInfix = (term: Term): boolean => term.op === "call" && comparison[term.callee] !== undefined;
+const isInfix = (term: Term): boolean =>
+  term.op === "call" && (comparison[term.callee] !== undefined || (term.callee === "not" && isInfix(term.args[0])));

@@ -6,7 +6,7 @@ import { LANE, ROW } from "../../formula/terms.ts";
 import type { FormulaKernel, FormulaPort } from "../../kernels/plan.ts";
 import { invariant } from "../../source/diagnostic.ts";
 import { addBytes, get, i32, offsetText, WatCode } from "../../targets/wasm/code.ts";
-import { countReaders, type Leaves, Speller } from "../../targets/wasm/spell.ts";
+import { countInstructions, countReaders, type Leaves, Speller } from "../../targets/wasm/spell.ts";
 import { type ModuleView, moduleView, type OperandView, operandViews } from "./module.ts";
 
 interface LoopView {
@@ -41,7 +41,7 @@ export interface FormulaView extends ModuleView {
 /** Vectors per pass: four accumulators hide the latency of an addition; the number is part of the result's bits. */
 const reductionUnroll = 4;
 /** Without a reduction repeating changes no bits; long loops gain nothing from it. */
-const plainUnroll = (operations: number): number => (operations <= 12 ? 4 : operations <= 24 ? 2 : 1);
+const plainUnroll = (instructions: number): number => (instructions <= 12 ? 4 : instructions <= 24 ? 2 : 1);
 
 /** Locals that the template declares. */
 const templateLocals = ["table", "begin", "end", "rows", "tile", "row", "row_end", "group", "lane"];
@@ -143,6 +143,7 @@ class FormulaWriter {
 
   #uniformValues(): void {
     const uniform = this.#plan.phases.flatMap((phase) => phase.rowValues).filter((o) => this.#isUniform(o));
+    if (uniform.some((o) => o.args.length > 0)) this.#code.comment("the same for every row");
     this.#rowKnown = this.#rowLevel(uniform);
   }
 
@@ -232,7 +233,7 @@ class FormulaWriter {
         this.#code.put(`(v128.store32_lane 0 ${this.#at(this.#port(this.#outputs, name))} ${speller.real(operation)})`);
       }
     });
-    const unroll = phase.reductions.length > 0 ? reductionUnroll : plainUnroll(phase.loop.length);
+    const unroll = phase.reductions.length > 0 ? reductionUnroll : plainUnroll(countInstructions(phase.loop));
     const accumulators = phase.reductions.map((r) => this.#accumulators(r, unroll));
     const resets = this.#lines(() => this.#resetAccumulators(phase, accumulators));
     const loops = this.#loops(phase, index, unroll, accumulators);
@@ -268,24 +269,22 @@ class FormulaWriter {
   #loops(phase: Phase, index: number, unroll: number, accumulators: readonly (readonly string[])[]): LoopView[] {
     if (phase.loop.length + phase.elementStores.length === 0) return [];
     const { lanes } = this.#kernel;
-    const vectors = Math.floor(lanes / 4);
-    const passes = Math.floor(vectors / unroll);
+    const whole = Math.floor(lanes / 4);
+    const passes = Math.floor(whole / unroll);
     const loops: LoopView[] = [];
     const loop = (label: string, from: number, to: number, step: number, units: number, width: number) => {
-      const lines = this.#lines(() => {
-        for (let unit = 0; unit < units; unit++)
-          this.#vector(
-            phase,
-            unit,
-            accumulators.map((a) => a[unit]),
-            width,
-          );
+      const vectors = Array.from({ length: units }, (_, unit) => {
+        const parts = accumulators.map((a) => a[unit]);
+        return this.#lines(() => this.#vector(phase, unit, parts, width));
       });
+      const lines = vectors.flatMap((vector, unit) =>
+        vector.length > 2 && unit > 0 ? [`;; lanes ${4 * unit} to ${4 * unit + 3} of this pass`, ...vector] : vector,
+      );
       loops.push({ label: `${label}${index + 1}`, from, to, step, lines });
     };
     if (passes > 0) loop("vectors", 0, passes * unroll * 16, unroll * 16, unroll, 4);
-    if (passes * unroll < vectors) loop("single", passes * unroll * 16, vectors * 16, 16, 1, 4);
-    if (lanes % 4 !== 0) loop("last", vectors * 16, vectors * 16 + 16, 16, 1, lanes % 4);
+    if (passes * unroll < whole) loop("single", passes * unroll * 16, whole * 16, 16, 1, 4);
+    if (lanes % 4 !== 0) loop("last", whole * 16, whole * 16 + 16, 16, 1, lanes % 4);
     return loops;
   }
 

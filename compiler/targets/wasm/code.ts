@@ -28,6 +28,11 @@ export class WatCode {
     this.lines.push("  ".repeat(this.#depth) + line);
   }
 
+  /** A line for whoever reads the kernel. */
+  comment(text: string): void {
+    this.put(`;; ${text}`);
+  }
+
   indented(body: () => void): void {
     this.#depth++;
     body();

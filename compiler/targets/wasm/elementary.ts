@@ -22,9 +22,10 @@ function polynomial(code: WatCode, x: string, coefficients: readonly number[]): 
   return rest.reduce((sum, c) => add(multiply(sum, x), code.float(c)), code.float(highest));
 }
 
-/** 2^n and 1 + r + r² p(r) of e^x with x = n ln 2 + r, |r| <= ln 2 / 2; adding 1.5 · 2^23 rounds n into the low bits. */
+/** 2^n and 1 + r + r² p(r) of e^x with x = n ln 2 + r. */
 function splitExponential(code: WatCode, x: string): { readonly mantissa: string; readonly n: string } {
   const [n, r] = ["exp.n", "exp.r"].map((name) => code.shared(name, "v128"));
+  code.comment("e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits");
   const magic = code.float(12582912);
   code.set(r, x);
   code.set(n, add(multiply(get(r), code.float(Math.LOG2E)), magic));
@@ -75,6 +76,7 @@ export const expOfNegative: Elementary = (code, argument, result) => {
 export const log: Elementary = (code, argument, result) => {
   const [x, e, f, y] = ["log.x", "log.e", "log.f", "log.y"].map((name) => code.shared(name, "v128"));
   const [one, half] = [code.float(1), code.float(0.5)];
+  code.comment("log x = e ln 2 + f - f^2/2 + f^3 q(f) with x = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2))");
   code.set(y, argument);
   // Subnormal numbers are scaled by 2^32 first.
   const isSmall = `(f32x4.lt ${get(y)} ${code.float(1.1754943508222875e-38)})`;
@@ -105,6 +107,7 @@ export const log: Elementary = (code, argument, result) => {
 
 /** 1 / (1 + exp(-x)), at most 3 units. */
 export const sigmoid: Elementary = (code, argument, result) => {
+  code.comment("sigmoid: 1 / (1 + e^-x)");
   boundedExp(code, negate(argument), result);
   code.set(result, divide(code.float(1), add(code.float(1), get(result))));
 };
@@ -113,6 +116,7 @@ export const sigmoid: Elementary = (code, argument, result) => {
 export const softplus: Elementary = (code, argument, result) => {
   const [x, e, w] = ["softplus.x", "softplus.e", "softplus.w"].map((name) => code.shared(name, "v128"));
   const one = code.float(1);
+  code.comment("softplus: max(x, 0) + log1p(e^-|x|)");
   code.set(x, argument);
   expOfNegative(code, negate(absolute(get(x))), e);
   code.set(w, add(one, get(e)));
@@ -124,6 +128,7 @@ export const softplus: Elementary = (code, argument, result) => {
 /** tanh, at most 3 units: x + x³ q(x²) below 0.625, else 1 - 2 / (exp(2|x|) + 1) with the sign of x. */
 export const tanh: Elementary = (code, argument, result) => {
   const [x, e, s] = ["tanh.x", "tanh.e", "tanh.s"].map((name) => code.shared(name, "v128"));
+  code.comment("tanh: x + x^3 q(x^2) below 0.625, else 1 - 2 / (e^(2|x|) + 1) with the sign of x");
   code.set(x, argument);
   boundedExp(code, add(absolute(get(x)), absolute(get(x))), e);
   code.set(s, multiply(get(x), get(x)));
@@ -141,6 +146,7 @@ const tanhTail = [
 /** erf, at most 3 units: x p(x²) below 1.5, else 1 - exp(-x²) q(|x| - 2.5) with the sign of x; 1 from 4 on. */
 export const erf: Elementary = (code, argument, result) => {
   const [x, t, e, s] = ["erf.x", "erf.t", "erf.e", "erf.s"].map((name) => code.shared(name, "v128"));
+  code.comment("erf: x p(x^2) below 1.5, else 1 - e^(-x^2) q(|x| - 2.5) with the sign of x; 1 from 4 on");
   code.set(x, argument);
   code.set(t, lesser(absolute(get(x)), code.float(4)));
   expOfNegative(code, negate(multiply(get(t), get(t))), e);

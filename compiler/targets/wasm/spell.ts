@@ -212,3 +212,7 @@ export function countReaders(
   consumers.forEach(read);
   return readers;
 }
+
+/** Instructions of operations, roughly: an elementary function is some twenty. */
+export const countInstructions = (operations: readonly Operation[]): number =>
+  operations.reduce((sum, { op }) => sum + (statementFunctions[op] === undefined ? 1 : 20), 0);

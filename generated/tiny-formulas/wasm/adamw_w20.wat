@@ -1,6 +1,6 @@
 ;; adamw_w20: AdamW with decoupled decay; keeps weight and moments where the step is not finite.
 ;;
-;; formula:  let g = gradient * scale; let m1 = 0.9 * m + 0.1 * g; let v1 = 0.95 * v + 0.05 * (gradient^2 * scale^2); let step = 0.1 * w + m1 / correction1 / (sqrt(v1 / correction2) + 1e-8); w = if(!(finite == 0), w - learning_rate * step, w); m = if(!(finite == 0), m1, m); v = if(!(finite == 0), v1, v)
+;; formula:  let g = gradient * scale; let m1 = 0.9 * m + 0.1 * g; let v1 = 0.95 * v + 0.05 * (gradient^2 * scale^2); let step = 0.1 * w + m1 / correction1 / (sqrt(v1 / correction2) + 1e-8); w = if(finite != 0, w - learning_rate * step, w); m = if(finite != 0, m1, m); v = if(finite != 0, v1, v)
 ;; source:   Loshchilov and Hutter, arXiv:1711.05101, algorithm 2
 ;; operands: w              f32 rows of 20, 48 apart
 ;;           gradient       f32 rows of 20, 48 apart
@@ -102,6 +102,7 @@
     (local.set $f.0.9 (global.get $f.0.9))
     (local.set $f.0.95 (global.get $f.0.95))
     (local.set $f.1e-8 (global.get $f.1e-8))
+    ;; the same for every row
     (local.set $equal (f32x4.eq (v128.load32_splat (local.get $finite.base)) (local.get $f.0)))
     (local.set $not (v128.not (local.get $equal)))
     (local.set $scale (v128.load32_splat (local.get $scale.base)))
@@ -134,6 +135,7 @@
             (v128.store (i32.add (local.get $w.at) (local.get $lane)) (v128.bitselect (f32x4.sub (local.get $w) (f32x4.mul (local.get $step) (local.get $learning_rate))) (local.get $w) (local.get $not)))
             (v128.store (i32.add (local.get $m.at) (local.get $lane)) (v128.bitselect (local.get $m1) (local.get $m) (local.get $not)))
             (v128.store (i32.add (local.get $v.at) (local.get $lane)) (v128.bitselect (local.get $v1) (local.get $v) (local.get $not)))
+            ;; lanes 4 to 7 of this pass
             (local.set $w_2 (v128.load offset=16 (i32.add (local.get $w.at) (local.get $lane))))
             (local.set $m_2 (v128.load offset=16 (i32.add (local.get $m.at) (local.get $lane))))
             (local.set $gradient_2 (v128.load offset=16 (i32.add (local.get $gradient.at) (local.get $lane))))

@@ -600,8 +600,10 @@
       (if (local.get $masked) (then
         (loop $masked_lanes
           (local.set $s. (f32x4.mul (v128.load (i32.add (local.get $scores_row) (local.get $lane))) (local.get $f.0.4082483)))
+          ;; tanh: x + x^3 q(x^2) below 0.625, else 1 - 2 / (e^(2|x|) + 1) with the sign of x
           (local.set $tanh.x (f32x4.mul (local.get $s.) (local.get $f.0.033333335)))
           (local.set $exp.x (f32x4.add (f32x4.abs (local.get $tanh.x)) (f32x4.abs (local.get $tanh.x))))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.88)) (local.get $f.-87.33655)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -609,6 +611,7 @@
           (local.set $tanh.e (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
           (local.set $tanh.s (f32x4.mul (local.get $tanh.x) (local.get $tanh.x)))
           (local.set $tanh_3 (v128.bitselect (f32x4.add (local.get $tanh.x) (f32x4.mul (f32x4.mul (local.get $tanh.x) (local.get $tanh.s)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.-0.005704987) (local.get $tanh.s)) (local.get $f.0.020639088)) (local.get $tanh.s)) (local.get $f.-0.053739715)) (local.get $tanh.s)) (local.get $f.0.13331442)) (local.get $tanh.s)) (local.get $f.-0.3333328)))) (v128.or (f32x4.sub (local.get $f.1) (f32x4.div (local.get $f.2) (f32x4.add (local.get $tanh.e) (local.get $f.1)))) (v128.and (local.get $tanh.x) (local.get $i.-2147483648))) (f32x4.lt (f32x4.abs (local.get $tanh.x)) (local.get $f.0.625))))
+          ;; log x = e ln 2 + f - f^2/2 + f^3 q(f) with x = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2))
           (local.set $log.y (local.get $f.2))
           (local.set $log.x (v128.bitselect (f32x4.mul (local.get $log.y) (local.get $f.4294967300)) (local.get $log.y) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38))))
           (local.set $log.e (f32x4.sub (f32x4.convert_i32x4_s (i32x4.sub (i32x4.shr_u (local.get $log.x) (i32.const 23)) (local.get $i.126))) (v128.and (local.get $f.32) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38)))))
@@ -620,6 +623,7 @@
           (local.set $log.f (v128.bitselect (local.get $f.-inf) (local.get $log.f) (f32x4.eq (local.get $log.y) (local.get $f.0))))
           (local.set $log_2 (v128.or (local.get $log.f) (v128.or (f32x4.lt (local.get $log.y) (local.get $f.0)) (f32x4.ne (local.get $log.y) (local.get $log.y)))))
           (local.set $exp.x (f32x4.mul (f32x4.convert_i32x4_s (i32x4.add (local.get $i.1) (i32x4.splat (local.get $head)))) (local.get $log_2)))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.89)) (local.get $f.-88)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -628,6 +632,7 @@
           (local.set $exp_2 (v128.or (v128.andnot (local.get $exp_2) (f32x4.lt (local.get $exp.x) (local.get $f.-87.33654))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
           (local.set $y (f32x4.sub (f32x4.mul (local.get $tanh_3) (local.get $f.30)) (f32x4.mul (f32x4.convert_i32x4_s (i32x4.sub (i32x4.splat (i32.add (local.get $query) (local.get $row))) (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)))) (f32x4.div (local.get $f.1) (local.get $exp_2)))))
           (local.set $exp.x (f32x4.sub (local.get $y) (local.get $row_lse)))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (local.get $exp.x) (local.get $f.-87.33655)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -639,8 +644,10 @@
           (local.set $visible. (v128.and (local.get $visible.) (i32x4.lt_s (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)) (i32x4.splat (i32.add (local.get $key) (local.get $keys))))))
           (local.set $p (v128.and (local.get $p) (local.get $visible.)))
           (local.set $d_y (f32x4.mul (local.get $p) (f32x4.sub (v128.load (i32.add (local.get $d_row) (local.get $lane))) (local.get $row_delta))))
+          ;; tanh: x + x^3 q(x^2) below 0.625, else 1 - 2 / (e^(2|x|) + 1) with the sign of x
           (local.set $tanh.x (f32x4.mul (local.get $s.) (local.get $f.0.033333335)))
           (local.set $exp.x (f32x4.add (f32x4.abs (local.get $tanh.x)) (f32x4.abs (local.get $tanh.x))))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.88)) (local.get $f.-87.33655)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -655,8 +662,10 @@
       (else
         (loop $plain_lanes
           (local.set $s. (f32x4.mul (v128.load (i32.add (local.get $scores_row) (local.get $lane))) (local.get $f.0.4082483)))
+          ;; tanh: x + x^3 q(x^2) below 0.625, else 1 - 2 / (e^(2|x|) + 1) with the sign of x
           (local.set $tanh.x (f32x4.mul (local.get $s.) (local.get $f.0.033333335)))
           (local.set $exp.x (f32x4.add (f32x4.abs (local.get $tanh.x)) (f32x4.abs (local.get $tanh.x))))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.88)) (local.get $f.-87.33655)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -664,6 +673,7 @@
           (local.set $tanh.e (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
           (local.set $tanh.s (f32x4.mul (local.get $tanh.x) (local.get $tanh.x)))
           (local.set $tanh (v128.bitselect (f32x4.add (local.get $tanh.x) (f32x4.mul (f32x4.mul (local.get $tanh.x) (local.get $tanh.s)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.-0.005704987) (local.get $tanh.s)) (local.get $f.0.020639088)) (local.get $tanh.s)) (local.get $f.-0.053739715)) (local.get $tanh.s)) (local.get $f.0.13331442)) (local.get $tanh.s)) (local.get $f.-0.3333328)))) (v128.or (f32x4.sub (local.get $f.1) (f32x4.div (local.get $f.2) (f32x4.add (local.get $tanh.e) (local.get $f.1)))) (v128.and (local.get $tanh.x) (local.get $i.-2147483648))) (f32x4.lt (f32x4.abs (local.get $tanh.x)) (local.get $f.0.625))))
+          ;; log x = e ln 2 + f - f^2/2 + f^3 q(f) with x = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2))
           (local.set $log.y (local.get $f.2))
           (local.set $log.x (v128.bitselect (f32x4.mul (local.get $log.y) (local.get $f.4294967300)) (local.get $log.y) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38))))
           (local.set $log.e (f32x4.sub (f32x4.convert_i32x4_s (i32x4.sub (i32x4.shr_u (local.get $log.x) (i32.const 23)) (local.get $i.126))) (v128.and (local.get $f.32) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38)))))
@@ -675,6 +685,7 @@
           (local.set $log.f (v128.bitselect (local.get $f.-inf) (local.get $log.f) (f32x4.eq (local.get $log.y) (local.get $f.0))))
           (local.set $log (v128.or (local.get $log.f) (v128.or (f32x4.lt (local.get $log.y) (local.get $f.0)) (f32x4.ne (local.get $log.y) (local.get $log.y)))))
           (local.set $exp.x (f32x4.mul (f32x4.convert_i32x4_s (i32x4.add (local.get $i.1) (i32x4.splat (local.get $head)))) (local.get $log)))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.89)) (local.get $f.-88)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -683,14 +694,17 @@
           (local.set $exp (v128.or (v128.andnot (local.get $exp) (f32x4.lt (local.get $exp.x) (local.get $f.-87.33654))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
           (local.set $y (f32x4.sub (f32x4.mul (local.get $tanh) (local.get $f.30)) (f32x4.mul (f32x4.convert_i32x4_s (i32x4.sub (i32x4.splat (i32.add (local.get $query) (local.get $row))) (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)))) (f32x4.div (local.get $f.1) (local.get $exp)))))
           (local.set $exp.x (f32x4.sub (local.get $y) (local.get $row_lse)))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (local.get $exp.x) (local.get $f.-87.33655)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
           (local.set $exp.r (f32x4.add (f32x4.add (f32x4.mul (f32x4.mul (local.get $exp.r) (local.get $exp.r)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.0.001381432) (local.get $exp.r)) (local.get $f.0.008368851)) (local.get $exp.r)) (local.get $f.0.0416684)) (local.get $exp.r)) (local.get $f.0.1666652)) (local.get $exp.r)) (local.get $f.0.49999994))) (local.get $exp.r)) (local.get $f.1)))
           (local.set $p (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
           (local.set $d_y (f32x4.mul (local.get $p) (f32x4.sub (v128.load (i32.add (local.get $d_row) (local.get $lane))) (local.get $row_delta))))
+          ;; tanh: x + x^3 q(x^2) below 0.625, else 1 - 2 / (e^(2|x|) + 1) with the sign of x
           (local.set $tanh.x (f32x4.mul (local.get $s.) (local.get $f.0.033333335)))
           (local.set $exp.x (f32x4.add (f32x4.abs (local.get $tanh.x)) (f32x4.abs (local.get $tanh.x))))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.88)) (local.get $f.-87.33655)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))

@@ -482,8 +482,10 @@
       (if (local.get $masked) (then
         (loop $masked_scores
           (local.set $s. (f32x4.mul (v128.load (i32.add (local.get $scores_row) (local.get $lane))) (local.get $f.0.4082483)))
+          ;; tanh: x + x^3 q(x^2) below 0.625, else 1 - 2 / (e^(2|x|) + 1) with the sign of x
           (local.set $tanh.x (f32x4.mul (local.get $s.) (local.get $f.0.033333335)))
           (local.set $exp.x (f32x4.add (f32x4.abs (local.get $tanh.x)) (f32x4.abs (local.get $tanh.x))))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.88)) (local.get $f.-87.33655)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -491,6 +493,7 @@
           (local.set $tanh.e (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
           (local.set $tanh.s (f32x4.mul (local.get $tanh.x) (local.get $tanh.x)))
           (local.set $tanh_2 (v128.bitselect (f32x4.add (local.get $tanh.x) (f32x4.mul (f32x4.mul (local.get $tanh.x) (local.get $tanh.s)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.-0.005704987) (local.get $tanh.s)) (local.get $f.0.020639088)) (local.get $tanh.s)) (local.get $f.-0.053739715)) (local.get $tanh.s)) (local.get $f.0.13331442)) (local.get $tanh.s)) (local.get $f.-0.3333328)))) (v128.or (f32x4.sub (local.get $f.1) (f32x4.div (local.get $f.2) (f32x4.add (local.get $tanh.e) (local.get $f.1)))) (v128.and (local.get $tanh.x) (local.get $i.-2147483648))) (f32x4.lt (f32x4.abs (local.get $tanh.x)) (local.get $f.0.625))))
+          ;; log x = e ln 2 + f - f^2/2 + f^3 q(f) with x = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2))
           (local.set $log.y (local.get $f.2))
           (local.set $log.x (v128.bitselect (f32x4.mul (local.get $log.y) (local.get $f.4294967300)) (local.get $log.y) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38))))
           (local.set $log.e (f32x4.sub (f32x4.convert_i32x4_s (i32x4.sub (i32x4.shr_u (local.get $log.x) (i32.const 23)) (local.get $i.126))) (v128.and (local.get $f.32) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38)))))
@@ -502,6 +505,7 @@
           (local.set $log.f (v128.bitselect (local.get $f.-inf) (local.get $log.f) (f32x4.eq (local.get $log.y) (local.get $f.0))))
           (local.set $log_2 (v128.or (local.get $log.f) (v128.or (f32x4.lt (local.get $log.y) (local.get $f.0)) (f32x4.ne (local.get $log.y) (local.get $log.y)))))
           (local.set $exp.x (f32x4.mul (f32x4.convert_i32x4_s (i32x4.add (local.get $i.1) (i32x4.splat (local.get $head)))) (local.get $log_2)))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.89)) (local.get $f.-88)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -518,8 +522,10 @@
       (else
         (loop $plain_scores
           (local.set $s. (f32x4.mul (v128.load (i32.add (local.get $scores_row) (local.get $lane))) (local.get $f.0.4082483)))
+          ;; tanh: x + x^3 q(x^2) below 0.625, else 1 - 2 / (e^(2|x|) + 1) with the sign of x
           (local.set $tanh.x (f32x4.mul (local.get $s.) (local.get $f.0.033333335)))
           (local.set $exp.x (f32x4.add (f32x4.abs (local.get $tanh.x)) (f32x4.abs (local.get $tanh.x))))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.88)) (local.get $f.-87.33655)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -527,6 +533,7 @@
           (local.set $tanh.e (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
           (local.set $tanh.s (f32x4.mul (local.get $tanh.x) (local.get $tanh.x)))
           (local.set $tanh (v128.bitselect (f32x4.add (local.get $tanh.x) (f32x4.mul (f32x4.mul (local.get $tanh.x) (local.get $tanh.s)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.-0.005704987) (local.get $tanh.s)) (local.get $f.0.020639088)) (local.get $tanh.s)) (local.get $f.-0.053739715)) (local.get $tanh.s)) (local.get $f.0.13331442)) (local.get $tanh.s)) (local.get $f.-0.3333328)))) (v128.or (f32x4.sub (local.get $f.1) (f32x4.div (local.get $f.2) (f32x4.add (local.get $tanh.e) (local.get $f.1)))) (v128.and (local.get $tanh.x) (local.get $i.-2147483648))) (f32x4.lt (f32x4.abs (local.get $tanh.x)) (local.get $f.0.625))))
+          ;; log x = e ln 2 + f - f^2/2 + f^3 q(f) with x = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2))
           (local.set $log.y (local.get $f.2))
           (local.set $log.x (v128.bitselect (f32x4.mul (local.get $log.y) (local.get $f.4294967300)) (local.get $log.y) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38))))
           (local.set $log.e (f32x4.sub (f32x4.convert_i32x4_s (i32x4.sub (i32x4.shr_u (local.get $log.x) (i32.const 23)) (local.get $i.126))) (v128.and (local.get $f.32) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38)))))
@@ -538,6 +545,7 @@
           (local.set $log.f (v128.bitselect (local.get $f.-inf) (local.get $log.f) (f32x4.eq (local.get $log.y) (local.get $f.0))))
           (local.set $log (v128.or (local.get $log.f) (v128.or (f32x4.lt (local.get $log.y) (local.get $f.0)) (f32x4.ne (local.get $log.y) (local.get $log.y)))))
           (local.set $exp.x (f32x4.mul (f32x4.convert_i32x4_s (i32x4.add (local.get $i.1) (i32x4.splat (local.get $head)))) (local.get $log)))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.89)) (local.get $f.-88)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -554,6 +562,7 @@
       (local.set $new_most (f32x4.pmax (local.get $alpha) (local.get $row_most)))
       (v128.store32_lane 0 (local.get $most_at) (local.get $new_most))
       (local.set $exp.x (f32x4.sub (local.get $alpha) (local.get $new_most)))
+      ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
       (local.set $exp.r (f32x4.pmax (local.get $exp.x) (local.get $f.-87.33655)))
       (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
       (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -564,6 +573,7 @@
       (loop $weights
         (local.set $y (v128.load (i32.add (local.get $scores_row) (local.get $lane))))
         (local.set $exp.x (f32x4.sub (local.get $y) (local.get $new_most)))
+        ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
         (local.set $exp.r (f32x4.pmax (local.get $exp.x) (local.get $f.-87.33655)))
         (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
         (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -655,6 +665,7 @@
         (br_if $next_lane (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 32))))
       (memory.copy (local.get $out) (local.get $acc) (i32.const 24))
       (if (local.get $statistics) (then
+        ;; log x = e ln 2 + f - f^2/2 + f^3 q(f) with x = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2))
         (local.set $log.y (local.get $sum))
         (local.set $log.x (v128.bitselect (f32x4.mul (local.get $log.y) (local.get $f.4294967300)) (local.get $log.y) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38))))
         (local.set $log.e (f32x4.sub (f32x4.convert_i32x4_s (i32x4.sub (i32x4.shr_u (local.get $log.x) (i32.const 23)) (local.get $i.126))) (v128.and (local.get $f.32) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38)))))

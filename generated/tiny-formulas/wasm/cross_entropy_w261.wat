@@ -200,6 +200,7 @@
           (local.set $lane (i32.const 0))
           (loop $vectors2
             (local.set $exp.x (f32x4.sub (v128.load (i32.add (local.get $x.at) (local.get $lane))) (local.get $m)))
+            ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
             (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.89)) (local.get $f.-88)))
             (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
             (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -207,7 +208,9 @@
             (local.set $e (v128.bitselect (local.get $f.inf) (i32x4.add (f32x4.add (local.get $exp.r) (local.get $exp.r)) (i32x4.shl (i32x4.sub (local.get $exp.n) (local.get $i.1)) (i32.const 23))) (f32x4.gt (local.get $exp.x) (local.get $f.88.72283))))
             (local.set $e (v128.or (v128.andnot (local.get $e) (f32x4.lt (local.get $exp.x) (local.get $f.-87.33654))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
             (local.set $s_part0 (f32x4.add (local.get $s_part0) (local.get $e)))
+            ;; lanes 4 to 7 of this pass
             (local.set $exp.x (f32x4.sub (v128.load offset=16 (i32.add (local.get $x.at) (local.get $lane))) (local.get $m)))
+            ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
             (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.89)) (local.get $f.-88)))
             (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
             (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -215,7 +218,9 @@
             (local.set $e_2 (v128.bitselect (local.get $f.inf) (i32x4.add (f32x4.add (local.get $exp.r) (local.get $exp.r)) (i32x4.shl (i32x4.sub (local.get $exp.n) (local.get $i.1)) (i32.const 23))) (f32x4.gt (local.get $exp.x) (local.get $f.88.72283))))
             (local.set $e_2 (v128.or (v128.andnot (local.get $e_2) (f32x4.lt (local.get $exp.x) (local.get $f.-87.33654))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
             (local.set $s_part1 (f32x4.add (local.get $s_part1) (local.get $e_2)))
+            ;; lanes 8 to 11 of this pass
             (local.set $exp.x (f32x4.sub (v128.load offset=32 (i32.add (local.get $x.at) (local.get $lane))) (local.get $m)))
+            ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
             (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.89)) (local.get $f.-88)))
             (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
             (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -223,7 +228,9 @@
             (local.set $e_3 (v128.bitselect (local.get $f.inf) (i32x4.add (f32x4.add (local.get $exp.r) (local.get $exp.r)) (i32x4.shl (i32x4.sub (local.get $exp.n) (local.get $i.1)) (i32.const 23))) (f32x4.gt (local.get $exp.x) (local.get $f.88.72283))))
             (local.set $e_3 (v128.or (v128.andnot (local.get $e_3) (f32x4.lt (local.get $exp.x) (local.get $f.-87.33654))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
             (local.set $s_part2 (f32x4.add (local.get $s_part2) (local.get $e_3)))
+            ;; lanes 12 to 15 of this pass
             (local.set $exp.x (f32x4.sub (v128.load offset=48 (i32.add (local.get $x.at) (local.get $lane))) (local.get $m)))
+            ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
             (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.89)) (local.get $f.-88)))
             (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
             (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -235,6 +242,7 @@
           (local.set $lane (i32.const 1024))
           (loop $single2
             (local.set $exp.x (f32x4.sub (v128.load (i32.add (local.get $x.at) (local.get $lane))) (local.get $m)))
+            ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
             (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.89)) (local.get $f.-88)))
             (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
             (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -246,6 +254,7 @@
           (local.set $lane (i32.const 1040))
           (loop $last2
             (local.set $exp.x (f32x4.sub (v128.load (i32.add (local.get $x.at) (local.get $lane))) (local.get $m)))
+            ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
             (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.89)) (local.get $f.-88)))
             (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
             (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -260,6 +269,7 @@
           (local.set $s_part0 (f32x4.add (local.get $s_part0) (i8x16.shuffle 8 9 10 11 12 13 14 15 0 1 2 3 4 5 6 7 (local.get $s_part0) (local.get $s_part0))))
           (local.set $s (f32x4.add (local.get $s_part0) (i8x16.shuffle 4 5 6 7 0 1 2 3 12 13 14 15 8 9 10 11 (local.get $s_part0) (local.get $s_part0))))
           ;; phase 3: loss
+          ;; log x = e ln 2 + f - f^2/2 + f^3 q(f) with x = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2))
           (local.set $log.y (local.get $s))
           (local.set $log.x (v128.bitselect (f32x4.mul (local.get $log.y) (local.get $f.4294967300)) (local.get $log.y) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38))))
           (local.set $log.e (f32x4.sub (f32x4.convert_i32x4_s (i32x4.sub (i32x4.shr_u (local.get $log.x) (i32.const 23)) (local.get $i.126))) (v128.and (local.get $f.32) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38)))))

@@ -62,6 +62,7 @@
     (local.set $f.1 (global.get $f.1))
     (local.set $f.20 (global.get $f.20))
     (local.set $f.0 (global.get $f.0))
+    ;; the same for every row
     (local.set $reciprocal (f32x4.div (local.get $f.1) (local.get $f.20)))
     (local.set $tile (local.get $begin))
     (loop $next_tile
@@ -87,14 +88,17 @@
             (local.set $d_y (v128.load (i32.add (local.get $d_y.at) (local.get $lane))))
             (local.set $sum_part0 (f32x4.add (local.get $sum_part0) (f32x4.mul (local.get $x) (f32x4.mul (v128.load (i32.add (local.get $gain.base) (local.get $lane))) (local.get $d_y)))))
             (v128.store (i32.add (local.get $d_gain.sums) (local.get $lane)) (f32x4.add (v128.load (i32.add (local.get $d_gain.sums) (local.get $lane))) (f32x4.mul (f32x4.mul (local.get $d_y) (local.get $x)) (local.get $r))))
+            ;; lanes 4 to 7 of this pass
             (local.set $x_2 (v128.load offset=16 (i32.add (local.get $x.at) (local.get $lane))))
             (local.set $d_y_2 (v128.load offset=16 (i32.add (local.get $d_y.at) (local.get $lane))))
             (local.set $sum_part1 (f32x4.add (local.get $sum_part1) (f32x4.mul (local.get $x_2) (f32x4.mul (v128.load offset=16 (i32.add (local.get $gain.base) (local.get $lane))) (local.get $d_y_2)))))
             (v128.store offset=16 (i32.add (local.get $d_gain.sums) (local.get $lane)) (f32x4.add (v128.load offset=16 (i32.add (local.get $d_gain.sums) (local.get $lane))) (f32x4.mul (f32x4.mul (local.get $d_y_2) (local.get $x_2)) (local.get $r))))
+            ;; lanes 8 to 11 of this pass
             (local.set $x_3 (v128.load offset=32 (i32.add (local.get $x.at) (local.get $lane))))
             (local.set $d_y_3 (v128.load offset=32 (i32.add (local.get $d_y.at) (local.get $lane))))
             (local.set $sum_part2 (f32x4.add (local.get $sum_part2) (f32x4.mul (local.get $x_3) (f32x4.mul (v128.load offset=32 (i32.add (local.get $gain.base) (local.get $lane))) (local.get $d_y_3)))))
             (v128.store offset=32 (i32.add (local.get $d_gain.sums) (local.get $lane)) (f32x4.add (v128.load offset=32 (i32.add (local.get $d_gain.sums) (local.get $lane))) (f32x4.mul (f32x4.mul (local.get $d_y_3) (local.get $x_3)) (local.get $r))))
+            ;; lanes 12 to 15 of this pass
             (local.set $x_4 (v128.load offset=48 (i32.add (local.get $x.at) (local.get $lane))))
             (local.set $d_y_4 (v128.load offset=48 (i32.add (local.get $d_y.at) (local.get $lane))))
             (local.set $sum_part3 (f32x4.add (local.get $sum_part3) (f32x4.mul (local.get $x_4) (f32x4.mul (v128.load offset=48 (i32.add (local.get $gain.base) (local.get $lane))) (local.get $d_y_4)))))

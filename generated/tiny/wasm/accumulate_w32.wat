@@ -1,6 +1,6 @@
 ;; accumulate_w32: Adds a value to state, or overwrites it where the flag `first` is not 0.
 ;;
-;; formula:  y = if(!(first == 0), value, state + value)
+;; formula:  y = if(first != 0, value, state + value)
 ;; source:   gradient accumulation over micro-batches
 ;; operands: state  f32 vector
 ;;           value  f32 vector
@@ -35,6 +35,7 @@
     (local.set $first.base (i32.load offset=8 (local.get $table))) ;; f32 scalar
     (local.set $rows (i32.load (i32.load offset=12 (local.get $table))))
     (local.set $f.0 (global.get $f.0))
+    ;; the same for every row
     (local.set $equal (f32x4.eq (v128.load32_splat (local.get $first.base)) (local.get $f.0)))
     (local.set $not (v128.not (local.get $equal)))
     (local.set $tile (local.get $begin))

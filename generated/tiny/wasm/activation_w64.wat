@@ -51,10 +51,6 @@
     (local $f.1 v128)
     (local $gate_2 v128)
     (local $sigmoid_2 v128)
-    (local $gate_3 v128)
-    (local $sigmoid_3 v128)
-    (local $gate_4 v128)
-    (local $sigmoid_4 v128)
     (local.set $gate.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 64, 80 apart
     (local.set $up.base (i32.load offset=4 (local.get $table))) ;; f32 rows of 64, 80 apart
     (local.set $y.base (i32.load offset=8 (local.get $table))) ;; f32 rows of 64, 80 apart
@@ -84,7 +80,9 @@
           (local.set $lane (i32.const 0))
           (loop $vectors1
             (local.set $gate (v128.load (i32.add (local.get $gate.at) (local.get $lane))))
+            ;; sigmoid: 1 / (1 + e^-x)
             (local.set $exp.x (f32x4.neg (local.get $gate)))
+            ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
             (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.88)) (local.get $f.-87.33655)))
             (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
             (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -92,8 +90,11 @@
             (local.set $sigmoid (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
             (local.set $sigmoid (f32x4.div (local.get $f.1) (f32x4.add (local.get $f.1) (local.get $sigmoid))))
             (v128.store (i32.add (local.get $y.at) (local.get $lane)) (f32x4.mul (f32x4.mul (local.get $gate) (v128.load (i32.add (local.get $up.at) (local.get $lane)))) (local.get $sigmoid)))
+            ;; lanes 4 to 7 of this pass
             (local.set $gate_2 (v128.load offset=16 (i32.add (local.get $gate.at) (local.get $lane))))
+            ;; sigmoid: 1 / (1 + e^-x)
             (local.set $exp.x (f32x4.neg (local.get $gate_2)))
+            ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
             (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.88)) (local.get $f.-87.33655)))
             (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
             (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -101,24 +102,6 @@
             (local.set $sigmoid_2 (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
             (local.set $sigmoid_2 (f32x4.div (local.get $f.1) (f32x4.add (local.get $f.1) (local.get $sigmoid_2))))
             (v128.store offset=16 (i32.add (local.get $y.at) (local.get $lane)) (f32x4.mul (f32x4.mul (local.get $gate_2) (v128.load offset=16 (i32.add (local.get $up.at) (local.get $lane)))) (local.get $sigmoid_2)))
-            (local.set $gate_3 (v128.load offset=32 (i32.add (local.get $gate.at) (local.get $lane))))
-            (local.set $exp.x (f32x4.neg (local.get $gate_3)))
-            (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.88)) (local.get $f.-87.33655)))
-            (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
-            (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
-            (local.set $exp.r (f32x4.add (f32x4.add (f32x4.mul (f32x4.mul (local.get $exp.r) (local.get $exp.r)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.0.001381432) (local.get $exp.r)) (local.get $f.0.008368851)) (local.get $exp.r)) (local.get $f.0.0416684)) (local.get $exp.r)) (local.get $f.0.1666652)) (local.get $exp.r)) (local.get $f.0.49999994))) (local.get $exp.r)) (local.get $f.1)))
-            (local.set $sigmoid_3 (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
-            (local.set $sigmoid_3 (f32x4.div (local.get $f.1) (f32x4.add (local.get $f.1) (local.get $sigmoid_3))))
-            (v128.store offset=32 (i32.add (local.get $y.at) (local.get $lane)) (f32x4.mul (f32x4.mul (local.get $gate_3) (v128.load offset=32 (i32.add (local.get $up.at) (local.get $lane)))) (local.get $sigmoid_3)))
-            (local.set $gate_4 (v128.load offset=48 (i32.add (local.get $gate.at) (local.get $lane))))
-            (local.set $exp.x (f32x4.neg (local.get $gate_4)))
-            (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.88)) (local.get $f.-87.33655)))
-            (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
-            (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
-            (local.set $exp.r (f32x4.add (f32x4.add (f32x4.mul (f32x4.mul (local.get $exp.r) (local.get $exp.r)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.0.001381432) (local.get $exp.r)) (local.get $f.0.008368851)) (local.get $exp.r)) (local.get $f.0.0416684)) (local.get $exp.r)) (local.get $f.0.1666652)) (local.get $exp.r)) (local.get $f.0.49999994))) (local.get $exp.r)) (local.get $f.1)))
-            (local.set $sigmoid_4 (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
-            (local.set $sigmoid_4 (f32x4.div (local.get $f.1) (f32x4.add (local.get $f.1) (local.get $sigmoid_4))))
-            (v128.store offset=48 (i32.add (local.get $y.at) (local.get $lane)) (f32x4.mul (f32x4.mul (local.get $gate_4) (v128.load offset=48 (i32.add (local.get $up.at) (local.get $lane)))) (local.get $sigmoid_4)))
-            (br_if $vectors1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 64))) (i32.const 256))))
+            (br_if $vectors1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 32))) (i32.const 256))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
       (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))

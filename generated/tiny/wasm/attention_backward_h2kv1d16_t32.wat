@@ -418,6 +418,7 @@
           (local.set $s. (f32x4.mul (v128.load (i32.add (local.get $scores_row) (local.get $lane))) (local.get $f.0.25)))
           (local.set $y (local.get $s.))
           (local.set $exp.x (f32x4.sub (local.get $y) (local.get $row_lse)))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (local.get $exp.x) (local.get $f.-87.33655)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -436,6 +437,7 @@
           (local.set $s. (f32x4.mul (v128.load (i32.add (local.get $scores_row) (local.get $lane))) (local.get $f.0.25)))
           (local.set $y (local.get $s.))
           (local.set $exp.x (f32x4.sub (local.get $y) (local.get $row_lse)))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (local.get $exp.x) (local.get $f.-87.33655)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))

@@ -370,6 +370,7 @@
       (local.set $new_most (f32x4.pmax (local.get $alpha) (local.get $row_most)))
       (v128.store32_lane 0 (local.get $most_at) (local.get $new_most))
       (local.set $exp.x (f32x4.sub (local.get $alpha) (local.get $new_most)))
+      ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
       (local.set $exp.r (f32x4.pmax (local.get $exp.x) (local.get $f.-87.33655)))
       (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
       (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -380,6 +381,7 @@
       (loop $weights
         (local.set $y (v128.load (i32.add (local.get $scores_row) (local.get $lane))))
         (local.set $exp.x (f32x4.sub (local.get $y) (local.get $new_most)))
+        ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
         (local.set $exp.r (f32x4.pmax (local.get $exp.x) (local.get $f.-87.33655)))
         (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
         (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -471,6 +473,7 @@
         (br_if $next_lane (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 64))))
       (memory.copy (local.get $out) (local.get $acc) (i32.const 64))
       (if (local.get $statistics) (then
+        ;; log x = e ln 2 + f - f^2/2 + f^3 q(f) with x = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2))
         (local.set $log.y (local.get $sum))
         (local.set $log.x (v128.bitselect (f32x4.mul (local.get $log.y) (local.get $f.4294967300)) (local.get $log.y) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38))))
         (local.set $log.e (f32x4.sub (f32x4.convert_i32x4_s (i32x4.sub (i32x4.shr_u (local.get $log.x) (i32.const 23)) (local.get $i.126))) (v128.and (local.get $f.32) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38)))))

@@ -52,6 +52,7 @@
     (local.set $f.32 (global.get $f.32))
     (local.set $f.0 (global.get $f.0))
     (local.set $f.0.00001 (global.get $f.0.00001))
+    ;; the same for every row
     (local.set $reciprocal (f32x4.div (local.get $f.1) (local.get $f.32)))
     (local.set $tile (local.get $begin))
     (loop $next_tile

@@ -1,4 +1,4 @@
-;; attention_backward_h4kv2d6_t23_45957973: Gradients of queries, keys and values from the saved log-sum-exp.
+;; attention_backward_h4kv2d6_t23_d0fa234d: Gradients of queries, keys and values from the saved log-sum-exp.
 ;;
 ;; formula:  p = exp(y - lse); d_v = pᵀ d_out; d_y = p (d_out·v - out·d_out); d_s = d_y score'(s); d_q = scale d_s k; d_k = scale d_sᵀ q
 ;; source:   Dao, arXiv:2307.08691
@@ -71,7 +71,7 @@
   ;; out[rows, 16 panels] = source + Σ_k a(i, k) · b(k, j), two rows by 16 columns at a time; a source of 0 means none.
   ;; a(i, k) stands 192 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 512 bytes apart; rows of
   ;; out and source are 320 bytes apart. An odd last row takes the row behind it along: every buffer has room for it.
-  (func $attention_backward_h4kv2d6_t23_45957973.scores (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
+  (func $attention_backward_h4kv2d6_t23_d0fa234d.scores (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
     (local $c00 v128) (local $c01 v128) (local $c02 v128) (local $c03 v128)
@@ -141,7 +141,7 @@
   ;; out[rows, 16 panels] = source + Σ_k a(i, k) · b(k, j), two rows by 16 columns at a time; a source of 0 means none.
   ;; a(i, k) stands 4 bytes per i and 320 per k; b(k, j) 192 bytes per k, its panels 64 bytes apart; rows of
   ;; out and source are 64 bytes apart. An odd last row takes the row behind it along: every buffer has room for it.
-  (func $attention_backward_h4kv2d6_t23_45957973.to_keys (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
+  (func $attention_backward_h4kv2d6_t23_d0fa234d.to_keys (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
     (local $c00 v128) (local $c01 v128) (local $c02 v128) (local $c03 v128)
@@ -211,7 +211,7 @@
   ;; out[rows, 16 panels] = source + Σ_k a(i, k) · b(k, j), two rows by 16 columns at a time; a source of 0 means none.
   ;; a(i, k) stands 320 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 64 bytes apart; rows of
   ;; out and source are 64 bytes apart. An odd last row takes the row behind it along: every buffer has room for it.
-  (func $attention_backward_h4kv2d6_t23_45957973.to_queries (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
+  (func $attention_backward_h4kv2d6_t23_d0fa234d.to_queries (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
     (local $c00 v128) (local $c01 v128) (local $c02 v128) (local $c03 v128)
@@ -280,7 +280,7 @@
       (br_if $next_panel (local.tee $panels (i32.sub (local.get $panels) (i32.const 1))))))
   ;; panel[k][j] = source[j][k] for 16 rows j, 64 bytes apart, and `depth` columns k, four at a time.
   ;; Where fewer than 16 rows are left the last one is repeated: what comes of it lies in padding.
-  (func $attention_backward_h4kv2d6_t23_45957973.transpose (param $source i32) (param $panel i32) (param $rows i32) (param $depth i32)
+  (func $attention_backward_h4kv2d6_t23_d0fa234d.transpose (param $source i32) (param $panel i32) (param $rows i32) (param $depth i32)
     (local $j i32) (local $k i32) (local $last i32) (local $to i32)
     (local $row0 i32) (local $row1 i32) (local $row2 i32) (local $row3 i32)
     (local $r0 v128) (local $r1 v128) (local $r2 v128) (local $r3 v128)
@@ -318,7 +318,7 @@
         (br_if $next_columns (i32.lt_u (local.tee $k (i32.add (local.get $k) (i32.const 4))) (local.get $depth))))
       (br_if $next_rows (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 4))) (i32.const 16)))))
   ;; 0: the mask lets no pair of the block through, 1: some, 2: all; by interval arithmetic on y = (k <= q) && same_document
-  (func $attention_backward_h4kv2d6_t23_45957973.classify (param $query_first i32) (param $query_last i32) (param $key_first i32) (param $key_last i32)
+  (func $attention_backward_h4kv2d6_t23_d0fa234d.classify (param $query_first i32) (param $query_last i32) (param $key_first i32) (param $key_last i32)
       (param $head i32) (param $query_documents i32) (param $key_documents i32) (result i32)
     (local $least_query i32) (local $most_query i32) (local $least_key i32) (local $most_key i32)
     (local $same_document_may i32) (local $same_document_must i32)
@@ -332,10 +332,10 @@
     (local $mask.7 i32)
     (local $mask.8 i32)
     (local $mask.9 i32)
-    (call $attention_backward_h4kv2d6_t23_45957973.range (local.get $query_documents) (i32.sub (local.get $query_last) (local.get $query_first)))
+    (call $attention_backward_h4kv2d6_t23_d0fa234d.range (local.get $query_documents) (i32.sub (local.get $query_last) (local.get $query_first)))
     (local.set $most_query)
     (local.set $least_query)
-    (call $attention_backward_h4kv2d6_t23_45957973.range (local.get $key_documents) (i32.sub (local.get $key_last) (local.get $key_first)))
+    (call $attention_backward_h4kv2d6_t23_d0fa234d.range (local.get $key_documents) (i32.sub (local.get $key_last) (local.get $key_first)))
     (local.set $most_key)
     (local.set $least_key)
     (local.set $same_document_may (i32.and
@@ -355,7 +355,7 @@
     (i32.add (local.get $mask.9) (local.get $mask.8)))
 
   ;; Least and greatest of count + 1 document ids.
-  (func $attention_backward_h4kv2d6_t23_45957973.range (param $at i32) (param $count i32) (result i32 i32)
+  (func $attention_backward_h4kv2d6_t23_d0fa234d.range (param $at i32) (param $count i32) (result i32 i32)
     (local $least i32) (local $most i32) (local $value i32)
     (local.set $least (i32.load (local.get $at)))
     (local.set $most (local.get $least))
@@ -373,11 +373,11 @@
 
   ;; How many keys of a block its queries have to visit, in steps of 16 (0: none), and whether they must be tested.
   ;; A block that is cut short, by the mask or by the end of the sequence, is tested.
-  (func $attention_backward_h4kv2d6_t23_45957973.look (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32)
+  (func $attention_backward_h4kv2d6_t23_d0fa234d.look (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32)
       (param $query_documents i32) (param $key_documents i32) (result i32 i32)
     (local $class i32) (local $start i32) (local $query_last i32)
     (local.set $query_last (i32.sub (i32.add (local.get $query) (local.get $queries)) (i32.const 1)))
-    (local.set $class (call $attention_backward_h4kv2d6_t23_45957973.classify (local.get $query) (local.get $query_last)
+    (local.set $class (call $attention_backward_h4kv2d6_t23_d0fa234d.classify (local.get $query) (local.get $query_last)
       (local.get $key) (i32.sub (i32.add (local.get $key) (local.get $keys)) (i32.const 1)) (local.get $head)
       (local.get $query_documents) (local.get $key_documents)))
     (if (i32.eqz (local.get $class)) (then (return (i32.const 0) (i32.const 0))))
@@ -387,7 +387,7 @@
       (loop $next
         (br_if $done (i32.le_u (local.get $keys) (i32.const 16)))
         (local.set $start (i32.and (i32.sub (local.get $keys) (i32.const 1)) (i32.const -16)))
-        (br_if $done (call $attention_backward_h4kv2d6_t23_45957973.classify (local.get $query) (local.get $query_last)
+        (br_if $done (call $attention_backward_h4kv2d6_t23_d0fa234d.classify (local.get $query) (local.get $query_last)
           (i32.add (local.get $key) (local.get $start)) (i32.sub (i32.add (local.get $key) (local.get $keys)) (i32.const 1)) (local.get $head)
           (local.get $query_documents) (i32.add (local.get $key_documents) (i32.shl (local.get $start) (i32.const 2)))))
         (local.set $keys (local.get $start))
@@ -396,10 +396,10 @@
     (i32.const 1))
 
   ;; Transposes a block of keys or values into panels of 16.
-  (func $attention_backward_h4kv2d6_t23_45957973.pack (param $source i32) (param $panel i32) (param $rows i32)
+  (func $attention_backward_h4kv2d6_t23_d0fa234d.pack (param $source i32) (param $panel i32) (param $rows i32)
     (local $done i32)
     (loop $next_panel
-      (call $attention_backward_h4kv2d6_t23_45957973.transpose
+      (call $attention_backward_h4kv2d6_t23_d0fa234d.transpose
         (i32.add (local.get $source) (i32.mul (local.get $done) (i32.const 64)))
         (local.get $panel)
         (i32.sub (local.get $rows) (local.get $done))
@@ -408,7 +408,7 @@
       (br_if $next_panel (i32.lt_u (local.tee $done (i32.add (local.get $done) (i32.const 16))) (local.get $rows)))))
 
   ;; Before a tile: delta = out · d_out per head and row into scratch, and zeros into the rows of d_q.
-  (func $attention_backward_h4kv2d6_t23_45957973.prepare (param $out i32) (param $d_out i32) (param $d_q i32)
+  (func $attention_backward_h4kv2d6_t23_d0fa234d.prepare (param $out i32) (param $d_out i32) (param $d_q i32)
     (local $row i32) (local $head_in_group i32) (local $at i32) (local $column i32) (local $delta f32)
     (loop $next_row
       (memory.fill (local.get $d_q) (i32.const 0) (i32.const 48))
@@ -431,7 +431,7 @@
       (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (i32.const 23)))))
 
   ;; One block of queries against one block of keys: p and d_s in scratch, then what they add to d_v, d_k and d_q.
-  (func $attention_backward_h4kv2d6_t23_45957973.attend (param $q i32) (param $k i32) (param $d_out i32) (param $d_q i32) (param $statistics i32) (param $delta i32)
+  (func $attention_backward_h4kv2d6_t23_d0fa234d.attend (param $q i32) (param $k i32) (param $d_out i32) (param $d_q i32) (param $statistics i32) (param $delta i32)
       (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32) (param $masked i32)
       (param $query_documents i32) (param $key_documents i32)
     (local $p_rows i32) (local $s_rows i32) (local $scores_row i32) (local $d_row i32) (local $row i32) (local $lane i32) (local $lane_end i32) (local $panels i32)
@@ -555,9 +555,9 @@
     (local.set $p_rows (i32.add (global.get $scratch) (i32.const 4096)))
     (local.set $s_rows (i32.add (global.get $scratch) (i32.const 14656)))
     (local.set $panels (i32.shr_u (i32.add (local.get $keys) (i32.const 15)) (i32.const 4)))
-    (call $attention_backward_h4kv2d6_t23_45957973.scores (local.get $q) (i32.add (global.get $scratch) (i32.const 0)) (local.get $p_rows) (i32.const 0)
+    (call $attention_backward_h4kv2d6_t23_d0fa234d.scores (local.get $q) (i32.add (global.get $scratch) (i32.const 0)) (local.get $p_rows) (i32.const 0)
       (local.get $queries) (local.get $panels) (i32.const 6))
-    (call $attention_backward_h4kv2d6_t23_45957973.scores (local.get $d_out) (i32.add (global.get $scratch) (i32.const 2048)) (local.get $s_rows) (i32.const 0)
+    (call $attention_backward_h4kv2d6_t23_d0fa234d.scores (local.get $d_out) (i32.add (global.get $scratch) (i32.const 2048)) (local.get $s_rows) (i32.const 0)
       (local.get $queries) (local.get $panels) (i32.const 6))
     (local.set $lane_end (i32.shl (local.get $keys) (i32.const 2)))
     (local.set $scores_row (local.get $p_rows))
@@ -569,8 +569,10 @@
       (if (local.get $masked) (then
         (loop $masked_lanes
           (local.set $s. (f32x4.mul (v128.load (i32.add (local.get $scores_row) (local.get $lane))) (local.get $f.0.4082483)))
+          ;; tanh: x + x^3 q(x^2) below 0.625, else 1 - 2 / (e^(2|x|) + 1) with the sign of x
           (local.set $tanh.x (f32x4.mul (local.get $s.) (local.get $f.0.033333335)))
           (local.set $exp.x (f32x4.add (f32x4.abs (local.get $tanh.x)) (f32x4.abs (local.get $tanh.x))))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.88)) (local.get $f.-87.33655)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -578,6 +580,7 @@
           (local.set $tanh.e (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
           (local.set $tanh.s (f32x4.mul (local.get $tanh.x) (local.get $tanh.x)))
           (local.set $tanh_3 (v128.bitselect (f32x4.add (local.get $tanh.x) (f32x4.mul (f32x4.mul (local.get $tanh.x) (local.get $tanh.s)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.-0.005704987) (local.get $tanh.s)) (local.get $f.0.020639088)) (local.get $tanh.s)) (local.get $f.-0.053739715)) (local.get $tanh.s)) (local.get $f.0.13331442)) (local.get $tanh.s)) (local.get $f.-0.3333328)))) (v128.or (f32x4.sub (local.get $f.1) (f32x4.div (local.get $f.2) (f32x4.add (local.get $tanh.e) (local.get $f.1)))) (v128.and (local.get $tanh.x) (local.get $i.-2147483648))) (f32x4.lt (f32x4.abs (local.get $tanh.x)) (local.get $f.0.625))))
+          ;; log x = e ln 2 + f - f^2/2 + f^3 q(f) with x = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2))
           (local.set $log.y (local.get $f.2))
           (local.set $log.x (v128.bitselect (f32x4.mul (local.get $log.y) (local.get $f.4294967300)) (local.get $log.y) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38))))
           (local.set $log.e (f32x4.sub (f32x4.convert_i32x4_s (i32x4.sub (i32x4.shr_u (local.get $log.x) (i32.const 23)) (local.get $i.126))) (v128.and (local.get $f.32) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38)))))
@@ -589,6 +592,7 @@
           (local.set $log.f (v128.bitselect (local.get $f.-inf) (local.get $log.f) (f32x4.eq (local.get $log.y) (local.get $f.0))))
           (local.set $log_2 (v128.or (local.get $log.f) (v128.or (f32x4.lt (local.get $log.y) (local.get $f.0)) (f32x4.ne (local.get $log.y) (local.get $log.y)))))
           (local.set $exp.x (f32x4.mul (f32x4.convert_i32x4_s (i32x4.add (local.get $i.1) (i32x4.splat (local.get $head)))) (local.get $log_2)))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.89)) (local.get $f.-88)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -597,6 +601,7 @@
           (local.set $exp_2 (v128.or (v128.andnot (local.get $exp_2) (f32x4.lt (local.get $exp.x) (local.get $f.-87.33654))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
           (local.set $y (f32x4.sub (f32x4.mul (local.get $tanh_3) (local.get $f.30)) (f32x4.mul (f32x4.convert_i32x4_s (i32x4.sub (i32x4.splat (i32.add (local.get $query) (local.get $row))) (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)))) (f32x4.div (local.get $f.1) (local.get $exp_2)))))
           (local.set $exp.x (f32x4.sub (local.get $y) (local.get $row_lse)))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (local.get $exp.x) (local.get $f.-87.33655)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -606,8 +611,10 @@
           (local.set $visible. (v128.and (local.get $visible.) (i32x4.lt_s (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)) (i32x4.splat (i32.add (local.get $key) (local.get $keys))))))
           (local.set $p (v128.and (local.get $p) (local.get $visible.)))
           (local.set $d_y (f32x4.mul (local.get $p) (f32x4.sub (v128.load (i32.add (local.get $d_row) (local.get $lane))) (local.get $row_delta))))
+          ;; tanh: x + x^3 q(x^2) below 0.625, else 1 - 2 / (e^(2|x|) + 1) with the sign of x
           (local.set $tanh.x (f32x4.mul (local.get $s.) (local.get $f.0.033333335)))
           (local.set $exp.x (f32x4.add (f32x4.abs (local.get $tanh.x)) (f32x4.abs (local.get $tanh.x))))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.88)) (local.get $f.-87.33655)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -622,8 +629,10 @@
       (else
         (loop $plain_lanes
           (local.set $s. (f32x4.mul (v128.load (i32.add (local.get $scores_row) (local.get $lane))) (local.get $f.0.4082483)))
+          ;; tanh: x + x^3 q(x^2) below 0.625, else 1 - 2 / (e^(2|x|) + 1) with the sign of x
           (local.set $tanh.x (f32x4.mul (local.get $s.) (local.get $f.0.033333335)))
           (local.set $exp.x (f32x4.add (f32x4.abs (local.get $tanh.x)) (f32x4.abs (local.get $tanh.x))))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.88)) (local.get $f.-87.33655)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -631,6 +640,7 @@
           (local.set $tanh.e (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
           (local.set $tanh.s (f32x4.mul (local.get $tanh.x) (local.get $tanh.x)))
           (local.set $tanh (v128.bitselect (f32x4.add (local.get $tanh.x) (f32x4.mul (f32x4.mul (local.get $tanh.x) (local.get $tanh.s)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.-0.005704987) (local.get $tanh.s)) (local.get $f.0.020639088)) (local.get $tanh.s)) (local.get $f.-0.053739715)) (local.get $tanh.s)) (local.get $f.0.13331442)) (local.get $tanh.s)) (local.get $f.-0.3333328)))) (v128.or (f32x4.sub (local.get $f.1) (f32x4.div (local.get $f.2) (f32x4.add (local.get $tanh.e) (local.get $f.1)))) (v128.and (local.get $tanh.x) (local.get $i.-2147483648))) (f32x4.lt (f32x4.abs (local.get $tanh.x)) (local.get $f.0.625))))
+          ;; log x = e ln 2 + f - f^2/2 + f^3 q(f) with x = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2))
           (local.set $log.y (local.get $f.2))
           (local.set $log.x (v128.bitselect (f32x4.mul (local.get $log.y) (local.get $f.4294967300)) (local.get $log.y) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38))))
           (local.set $log.e (f32x4.sub (f32x4.convert_i32x4_s (i32x4.sub (i32x4.shr_u (local.get $log.x) (i32.const 23)) (local.get $i.126))) (v128.and (local.get $f.32) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38)))))
@@ -642,6 +652,7 @@
           (local.set $log.f (v128.bitselect (local.get $f.-inf) (local.get $log.f) (f32x4.eq (local.get $log.y) (local.get $f.0))))
           (local.set $log (v128.or (local.get $log.f) (v128.or (f32x4.lt (local.get $log.y) (local.get $f.0)) (f32x4.ne (local.get $log.y) (local.get $log.y)))))
           (local.set $exp.x (f32x4.mul (f32x4.convert_i32x4_s (i32x4.add (local.get $i.1) (i32x4.splat (local.get $head)))) (local.get $log)))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.89)) (local.get $f.-88)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -650,14 +661,17 @@
           (local.set $exp (v128.or (v128.andnot (local.get $exp) (f32x4.lt (local.get $exp.x) (local.get $f.-87.33654))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
           (local.set $y (f32x4.sub (f32x4.mul (local.get $tanh) (local.get $f.30)) (f32x4.mul (f32x4.convert_i32x4_s (i32x4.sub (i32x4.splat (i32.add (local.get $query) (local.get $row))) (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)))) (f32x4.div (local.get $f.1) (local.get $exp)))))
           (local.set $exp.x (f32x4.sub (local.get $y) (local.get $row_lse)))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (local.get $exp.x) (local.get $f.-87.33655)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
           (local.set $exp.r (f32x4.add (f32x4.add (f32x4.mul (f32x4.mul (local.get $exp.r) (local.get $exp.r)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.0.001381432) (local.get $exp.r)) (local.get $f.0.008368851)) (local.get $exp.r)) (local.get $f.0.0416684)) (local.get $exp.r)) (local.get $f.0.1666652)) (local.get $exp.r)) (local.get $f.0.49999994))) (local.get $exp.r)) (local.get $f.1)))
           (local.set $p (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
           (local.set $d_y (f32x4.mul (local.get $p) (f32x4.sub (v128.load (i32.add (local.get $d_row) (local.get $lane))) (local.get $row_delta))))
+          ;; tanh: x + x^3 q(x^2) below 0.625, else 1 - 2 / (e^(2|x|) + 1) with the sign of x
           (local.set $tanh.x (f32x4.mul (local.get $s.) (local.get $f.0.033333335)))
           (local.set $exp.x (f32x4.add (f32x4.abs (local.get $tanh.x)) (f32x4.abs (local.get $tanh.x))))
+          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
           (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.88)) (local.get $f.-87.33655)))
           (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
           (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
@@ -675,18 +689,18 @@
       (local.set $d_row (i32.add (local.get $d_row) (i32.const 320)))
       (br_if $next_query (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $queries))))
     ;; d_v += pᵀ d_out, d_k += d_sᵀ q, d_q += d_s k
-    (call $attention_backward_h4kv2d6_t23_45957973.to_keys (local.get $p_rows) (local.get $d_out)
+    (call $attention_backward_h4kv2d6_t23_d0fa234d.to_keys (local.get $p_rows) (local.get $d_out)
       (i32.add (global.get $scratch) (i32.const 29376)) (i32.add (global.get $scratch) (i32.const 29376))
       (local.get $keys) (i32.const 1) (local.get $queries))
-    (call $attention_backward_h4kv2d6_t23_45957973.to_keys (local.get $s_rows) (local.get $q)
+    (call $attention_backward_h4kv2d6_t23_d0fa234d.to_keys (local.get $s_rows) (local.get $q)
       (i32.add (global.get $scratch) (i32.const 25216)) (i32.add (global.get $scratch) (i32.const 25216))
       (local.get $keys) (i32.const 1) (local.get $queries))
-    (call $attention_backward_h4kv2d6_t23_45957973.to_queries (local.get $s_rows) (local.get $k) (i32.add (global.get $scratch) (i32.const 33536)) (i32.const 0)
+    (call $attention_backward_h4kv2d6_t23_d0fa234d.to_queries (local.get $s_rows) (local.get $k) (i32.add (global.get $scratch) (i32.const 33536)) (i32.const 0)
       (local.get $queries) (i32.const 1) (local.get $keys))
-    (call $attention_backward_h4kv2d6_t23_45957973.add (local.get $d_q) (i32.add (global.get $scratch) (i32.const 33536)) (local.get $queries)))
+    (call $attention_backward_h4kv2d6_t23_d0fa234d.add (local.get $d_q) (i32.add (global.get $scratch) (i32.const 33536)) (local.get $queries)))
 
   ;; Adds rows of scratch to rows of d_q: whole vectors, then single columns, because other heads stand behind them.
-  (func $attention_backward_h4kv2d6_t23_45957973.add (param $to i32) (param $from i32) (param $rows i32)
+  (func $attention_backward_h4kv2d6_t23_d0fa234d.add (param $to i32) (param $from i32) (param $rows i32)
     (local $column i32) (local $to_at i32)
     (loop $next_row
       (local.set $column (i32.const 0))
@@ -709,7 +723,7 @@
       (br_if $next_row (local.tee $rows (i32.sub (local.get $rows) (i32.const 1))))))
 
   ;; Copies finished rows of one head out of scratch.
-  (func $attention_backward_h4kv2d6_t23_45957973.store (param $to i32) (param $from i32) (param $rows i32)
+  (func $attention_backward_h4kv2d6_t23_d0fa234d.store (param $to i32) (param $from i32) (param $rows i32)
     (loop $next_row
       (memory.copy (local.get $to) (local.get $from) (i32.const 24))
       (local.set $to (i32.add (local.get $to) (i32.const 64)))
@@ -717,7 +731,7 @@
       (br_if $next_row (local.tee $rows (i32.sub (local.get $rows) (i32.const 1))))))
 
   ;; A tile is one sequence and one key-value head with all heads that share it: nothing is summed across tiles.
-  (func (export "attention_backward_h4kv2d6_t23_45957973") (param $table i32) (param $begin i32) (param $end i32)
+  (func (export "attention_backward_h4kv2d6_t23_d0fa234d") (param $table i32) (param $begin i32) (param $end i32)
     (local $q i32) (local $k i32) (local $v i32) (local $documents i32) (local $out i32) (local $statistics i32) (local $d_out i32)
     (local $d_q i32) (local $d_k i32) (local $d_v i32) (local $tile i32) (local $first_row i32) (local $group i32)
     (local $key i32) (local $keys i32) (local $packed i32) (local $head_in_group i32) (local $head i32) (local $q_at i32) (local $kv_at i32)
@@ -737,7 +751,7 @@
       (local.set $first_row (i32.mul (i32.div_u (local.get $tile) (i32.const 2)) (i32.const 23)))
       (local.set $group (i32.rem_u (local.get $tile) (i32.const 2)))
       (local.set $q_at (i32.add (i32.mul (local.get $first_row) (i32.const 192)) (i32.mul (local.get $group) (i32.const 48))))
-      (call $attention_backward_h4kv2d6_t23_45957973.prepare
+      (call $attention_backward_h4kv2d6_t23_d0fa234d.prepare
         (i32.add (local.get $out) (local.get $q_at)) (i32.add (local.get $d_out) (local.get $q_at)) (i32.add (local.get $d_q) (local.get $q_at)))
       (local.set $key (i32.const 0))
       (loop $next_keys
@@ -753,7 +767,7 @@
           (loop $next_queries
             (local.set $queries (i32.sub (i32.const 23) (local.get $query)))
             (if (i32.gt_u (local.get $queries) (i32.const 32)) (then (local.set $queries (i32.const 32))))
-            (call $attention_backward_h4kv2d6_t23_45957973.look (local.get $query) (local.get $queries) (local.get $key) (local.get $keys) (local.get $head)
+            (call $attention_backward_h4kv2d6_t23_d0fa234d.look (local.get $query) (local.get $queries) (local.get $key) (local.get $keys) (local.get $head)
               (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $query)) (i32.const 2)))
               (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $key)) (i32.const 2))))
             (local.set $masked)
@@ -761,12 +775,12 @@
             (if (local.get $visited) (then
               (if (i32.eqz (local.get $packed)) (then
                 (local.set $packed (i32.const 1))
-                (call $attention_backward_h4kv2d6_t23_45957973.pack (i32.add (local.get $k) (local.get $kv_at)) (i32.add (global.get $scratch) (i32.const 0)) (local.get $keys))
-                (call $attention_backward_h4kv2d6_t23_45957973.pack (i32.add (local.get $v) (local.get $kv_at)) (i32.add (global.get $scratch) (i32.const 2048)) (local.get $keys))))
+                (call $attention_backward_h4kv2d6_t23_d0fa234d.pack (i32.add (local.get $k) (local.get $kv_at)) (i32.add (global.get $scratch) (i32.const 0)) (local.get $keys))
+                (call $attention_backward_h4kv2d6_t23_d0fa234d.pack (i32.add (local.get $v) (local.get $kv_at)) (i32.add (global.get $scratch) (i32.const 2048)) (local.get $keys))))
               (local.set $q_at (i32.add
                 (i32.mul (i32.add (local.get $first_row) (local.get $query)) (i32.const 192))
                 (i32.mul (local.get $head) (i32.const 24))))
-              (call $attention_backward_h4kv2d6_t23_45957973.attend
+              (call $attention_backward_h4kv2d6_t23_d0fa234d.attend
                 (i32.add (local.get $q) (local.get $q_at)) (i32.add (local.get $k) (local.get $kv_at))
                 (i32.add (local.get $d_out) (local.get $q_at)) (i32.add (local.get $d_q) (local.get $q_at))
                 (i32.add (i32.add (local.get $statistics) (i32.shl (local.get $head) (i32.const 2)))
@@ -778,7 +792,7 @@
                 (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $key)) (i32.const 2))))))
             (br_if $next_queries (i32.lt_u (local.tee $query (i32.add (local.get $query) (local.get $queries))) (i32.const 23))))
           (br_if $next_head (i32.lt_u (local.tee $head_in_group (i32.add (local.get $head_in_group) (i32.const 1))) (i32.const 2))))
-        (call $attention_backward_h4kv2d6_t23_45957973.store (i32.add (local.get $d_k) (local.get $kv_at)) (i32.add (global.get $scratch) (i32.const 25216)) (local.get $keys))
-        (call $attention_backward_h4kv2d6_t23_45957973.store (i32.add (local.get $d_v) (local.get $kv_at)) (i32.add (global.get $scratch) (i32.const 29376)) (local.get $keys))
+        (call $attention_backward_h4kv2d6_t23_d0fa234d.store (i32.add (local.get $d_k) (local.get $kv_at)) (i32.add (global.get $scratch) (i32.const 25216)) (local.get $keys))
+        (call $attention_backward_h4kv2d6_t23_d0fa234d.store (i32.add (local.get $d_v) (local.get $kv_at)) (i32.add (global.get $scratch) (i32.const 29376)) (local.get $keys))
         (br_if $next_keys (i32.lt_u (local.tee $key (i32.add (local.get $key) (local.get $keys))) (i32.const 23))))
       (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))
