@@ -8,10 +8,12 @@ import type {
   OptionalKind,
   PropertySignatureStructure,
   SourceFileStructure,
+  StatementStructures,
   TypeAliasDeclarationStructure,
   VariableStatementStructure,
 } from "ts-morph";
 import type { Parameter } from "../model/parameters.ts";
+import { rangeOf } from "../spec/ranges.ts";
 import type { Spec } from "../spec/spec.ts";
 import { commentText, ident, literal } from "./comment.ts";
 
@@ -39,7 +41,7 @@ export function renderBindings(spec: Spec, parameters: readonly Parameter[]): Bi
     .getFullText()
     .replace(/\n{3,}/g, "\n\n")
     // ts-morph sets no line between an alias and a constant.
-    .replace(/([;}])\n(?=\/\*\*|type |const )/g, "$1\n\n");
+    .replace(/([;}])\n(?=\/\*\*|type |const |export type )/g, "$1\n\n");
   const { ts } = morph;
   const compilerOptions = { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true };
   return {
@@ -62,7 +64,7 @@ function structureOf(spec: Spec, parameters: readonly Parameter[], morph: TsMorp
         namedImports: ["type BuildSource", "folderSource", "type Model", "type OpenOptions", "openModel"],
       },
       { kind: StructureKind.Interface, ...tensorInterface },
-      { kind: StructureKind.Interface, ...parametersInterface(parameters) },
+      ...parameterTypes(parameters, morph),
       { kind: StructureKind.TypeAlias, name: "ParameterName", isExported: true, type: "keyof Parameters" },
       factsStatement(spec, morph),
       { kind: StructureKind.TypeAlias, ...sharedMembers(spec) },
@@ -96,17 +98,67 @@ const tensorInterface: OptionalKind<InterfaceDeclarationStructure> = {
   ],
 };
 
-function parametersInterface(parameters: readonly Parameter[]): OptionalKind<InterfaceDeclarationStructure> {
-  const properties = parameters.map(({ name, dims }): OptionalKind<PropertySignatureStructure> => {
+/** Layers whose parameters have the same names and shapes. */
+interface AlikeLayers {
+  readonly indices: number[];
+  /** By their names behind `layers.<index>.`. */
+  readonly parameters: readonly Parameter[];
+}
+
+const layerName = /^layers\.(\d+)\.(.*)$/;
+
+/** One interface for what stands outside of layers, and one for layers that are alike, however many they are. */
+function parameterTypes(parameters: readonly Parameter[], { StructureKind }: TsMorph): StatementStructures[] {
+  const outside = parameters.filter(({ name }) => !layerName.test(name));
+  const groups = alikeLayers(parameters);
+  const parts = groups.map(({ indices }) => `InLayers<${indices.join(" | ")}, LayerLike${indices[0]}>`);
+  return [
+    { kind: StructureKind.Interface, ...shapes("OutsideLayers", "Parameters outside of layers.", outside) },
+    ...groups.map(({ indices, parameters: own }): StatementStructures => {
+      const doc = `Parameters of ${indices.length === 1 ? "layer" : "each of layers"} ${rangeOf(indices)}.`;
+      return { kind: StructureKind.Interface, ...shapes(`LayerLike${indices[0]}`, doc, own) };
+    }),
+    {
+      kind: StructureKind.TypeAlias,
+      name: "InLayers",
+      typeParameters: ["Index extends number", "Layer"],
+      type: `{ readonly [Name in keyof Layer & string as \`layers.\${Index}.\${Name}\`]: Layer[Name] }`,
+    },
+    {
+      kind: StructureKind.TypeAlias,
+      name: "Parameters",
+      isExported: true,
+      docs: ["The parameters, by their names in a checkpoint."],
+      type: ["OutsideLayers", ...parts].join(" & "),
+    },
+  ];
+}
+
+function alikeLayers(parameters: readonly Parameter[]): AlikeLayers[] {
+  const layers = new Map<number, Parameter[]>();
+  for (const parameter of parameters) {
+    const [, index, name] = layerName.exec(parameter.name) ?? [];
+    if (index === undefined) continue;
+    const own = layers.get(Number(index)) ?? [];
+    own.push({ ...parameter, name });
+    layers.set(Number(index), own);
+  }
+  const groups = new Map<string, AlikeLayers>();
+  for (const [index, own] of [...layers].sort(([a], [b]) => a - b)) {
+    const key = JSON.stringify(own.map(({ name, dims }) => [name, dims]));
+    const group = groups.get(key) ?? { indices: [], parameters: own };
+    group.indices.push(index);
+    groups.set(key, group);
+  }
+  return [...groups.values()];
+}
+
+function shapes(name: string, doc: string, own: readonly Parameter[]): OptionalKind<InterfaceDeclarationStructure> {
+  const properties = own.map(({ name: parameter, dims }): OptionalKind<PropertySignatureStructure> => {
     const labels = dims.map((dim) => `${ident(dim.name.replace(/\W+/g, "_"))}: ${literal(dim.size)}`);
-    return { name: literal(name), isReadonly: true, type: `Tensor<"f32", [${labels.join(", ")}]>` };
+    return { name: literal(parameter), isReadonly: true, type: `Tensor<"f32", [${labels.join(", ")}]>` };
   });
-  return {
-    name: "Parameters",
-    isExported: true,
-    docs: ["The parameters, by their names in a checkpoint."],
-    properties,
-  };
+  return { name, docs: [doc], properties };
 }
 
 /** What a caller may want to know of the spec before anything is opened. */

@@ -8,29 +8,42 @@ export interface Tensor<DType extends string, Dims extends readonly number[]> {
   readonly dims: Dims;
 }
 
-/** The parameters, by their names in a checkpoint. */
-export interface Parameters {
+/** Parameters outside of layers. */
+interface OutsideLayers {
   readonly "embedding.weight": Tensor<"f32", [vocab: 261, width: 20]>;
-  readonly "layers.0.attention.norm.weight": Tensor<"f32", [width: 20]>;
-  readonly "layers.0.attention.q.weight": Tensor<"f32", [heads_head_dim: 24, width: 20]>;
-  readonly "layers.0.attention.k.weight": Tensor<"f32", [kv_heads_head_dim: 12, width: 20]>;
-  readonly "layers.0.attention.v.weight": Tensor<"f32", [kv_heads_head_dim: 12, width: 20]>;
-  readonly "layers.0.attention.out.weight": Tensor<"f32", [width: 20, heads_head_dim: 24]>;
-  readonly "layers.0.ffn.norm.weight": Tensor<"f32", [width: 20]>;
-  readonly "layers.0.ffn.up.weight": Tensor<"f32", [intermediate: 50, width: 20]>;
-  readonly "layers.0.ffn.down.weight": Tensor<"f32", [width: 20, intermediate: 50]>;
-  readonly "layers.1.attention.norm.weight": Tensor<"f32", [width: 20]>;
-  readonly "layers.1.attention.q.weight": Tensor<"f32", [heads_head_dim: 24, width: 20]>;
-  readonly "layers.1.attention.k.weight": Tensor<"f32", [kv_heads_head_dim: 12, width: 20]>;
-  readonly "layers.1.attention.v.weight": Tensor<"f32", [kv_heads_head_dim: 12, width: 20]>;
-  readonly "layers.1.attention.out.weight": Tensor<"f32", [width: 20, heads_head_dim: 24]>;
-  readonly "layers.1.ffn.norm.weight": Tensor<"f32", [width: 20]>;
-  readonly "layers.1.ffn.gate.weight": Tensor<"f32", [intermediate: 50, width: 20]>;
-  readonly "layers.1.ffn.up.weight": Tensor<"f32", [intermediate: 50, width: 20]>;
-  readonly "layers.1.ffn.down.weight": Tensor<"f32", [width: 20, intermediate: 50]>;
   readonly "final_norm.weight": Tensor<"f32", [width: 20]>;
   readonly "head.weight": Tensor<"f32", [vocab: 261, width: 20]>;
 }
+
+/** Parameters of layer 0. */
+interface LayerLike0 {
+  readonly "attention.norm.weight": Tensor<"f32", [width: 20]>;
+  readonly "attention.q.weight": Tensor<"f32", [heads_head_dim: 24, width: 20]>;
+  readonly "attention.k.weight": Tensor<"f32", [kv_heads_head_dim: 12, width: 20]>;
+  readonly "attention.v.weight": Tensor<"f32", [kv_heads_head_dim: 12, width: 20]>;
+  readonly "attention.out.weight": Tensor<"f32", [width: 20, heads_head_dim: 24]>;
+  readonly "ffn.norm.weight": Tensor<"f32", [width: 20]>;
+  readonly "ffn.up.weight": Tensor<"f32", [intermediate: 50, width: 20]>;
+  readonly "ffn.down.weight": Tensor<"f32", [width: 20, intermediate: 50]>;
+}
+
+/** Parameters of layer 1. */
+interface LayerLike1 {
+  readonly "attention.norm.weight": Tensor<"f32", [width: 20]>;
+  readonly "attention.q.weight": Tensor<"f32", [heads_head_dim: 24, width: 20]>;
+  readonly "attention.k.weight": Tensor<"f32", [kv_heads_head_dim: 12, width: 20]>;
+  readonly "attention.v.weight": Tensor<"f32", [kv_heads_head_dim: 12, width: 20]>;
+  readonly "attention.out.weight": Tensor<"f32", [width: 20, heads_head_dim: 24]>;
+  readonly "ffn.norm.weight": Tensor<"f32", [width: 20]>;
+  readonly "ffn.gate.weight": Tensor<"f32", [intermediate: 50, width: 20]>;
+  readonly "ffn.up.weight": Tensor<"f32", [intermediate: 50, width: 20]>;
+  readonly "ffn.down.weight": Tensor<"f32", [width: 20, intermediate: 50]>;
+}
+
+type InLayers<Index extends number, Layer> = { readonly [Name in keyof Layer & string as `layers.${Index}.${Name}`]: Layer[Name] };
+
+/** The parameters, by their names in a checkpoint. */
+export type Parameters = OutsideLayers & InLayers<0, LayerLike0> & InLayers<1, LayerLike1>;
 
 export type ParameterName = keyof Parameters;
 

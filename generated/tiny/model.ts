@@ -8,29 +8,29 @@ export interface Tensor<DType extends string, Dims extends readonly number[]> {
   readonly dims: Dims;
 }
 
-/** The parameters, by their names in a checkpoint. */
-export interface Parameters {
+/** Parameters outside of layers. */
+interface OutsideLayers {
   readonly "embedding.weight": Tensor<"f32", [vocab: 256, width: 32]>;
-  readonly "layers.0.attention.norm.weight": Tensor<"f32", [width: 32]>;
-  readonly "layers.0.attention.q.weight": Tensor<"f32", [heads_head_dim: 32, width: 32]>;
-  readonly "layers.0.attention.k.weight": Tensor<"f32", [kv_heads_head_dim: 16, width: 32]>;
-  readonly "layers.0.attention.v.weight": Tensor<"f32", [kv_heads_head_dim: 16, width: 32]>;
-  readonly "layers.0.attention.out.weight": Tensor<"f32", [width: 32, heads_head_dim: 32]>;
-  readonly "layers.0.ffn.norm.weight": Tensor<"f32", [width: 32]>;
-  readonly "layers.0.ffn.gate.weight": Tensor<"f32", [intermediate: 64, width: 32]>;
-  readonly "layers.0.ffn.up.weight": Tensor<"f32", [intermediate: 64, width: 32]>;
-  readonly "layers.0.ffn.down.weight": Tensor<"f32", [width: 32, intermediate: 64]>;
-  readonly "layers.1.attention.norm.weight": Tensor<"f32", [width: 32]>;
-  readonly "layers.1.attention.q.weight": Tensor<"f32", [heads_head_dim: 32, width: 32]>;
-  readonly "layers.1.attention.k.weight": Tensor<"f32", [kv_heads_head_dim: 16, width: 32]>;
-  readonly "layers.1.attention.v.weight": Tensor<"f32", [kv_heads_head_dim: 16, width: 32]>;
-  readonly "layers.1.attention.out.weight": Tensor<"f32", [width: 32, heads_head_dim: 32]>;
-  readonly "layers.1.ffn.norm.weight": Tensor<"f32", [width: 32]>;
-  readonly "layers.1.ffn.gate.weight": Tensor<"f32", [intermediate: 64, width: 32]>;
-  readonly "layers.1.ffn.up.weight": Tensor<"f32", [intermediate: 64, width: 32]>;
-  readonly "layers.1.ffn.down.weight": Tensor<"f32", [width: 32, intermediate: 64]>;
   readonly "final_norm.weight": Tensor<"f32", [width: 32]>;
 }
+
+/** Parameters of each of layers 0..1. */
+interface LayerLike0 {
+  readonly "attention.norm.weight": Tensor<"f32", [width: 32]>;
+  readonly "attention.q.weight": Tensor<"f32", [heads_head_dim: 32, width: 32]>;
+  readonly "attention.k.weight": Tensor<"f32", [kv_heads_head_dim: 16, width: 32]>;
+  readonly "attention.v.weight": Tensor<"f32", [kv_heads_head_dim: 16, width: 32]>;
+  readonly "attention.out.weight": Tensor<"f32", [width: 32, heads_head_dim: 32]>;
+  readonly "ffn.norm.weight": Tensor<"f32", [width: 32]>;
+  readonly "ffn.gate.weight": Tensor<"f32", [intermediate: 64, width: 32]>;
+  readonly "ffn.up.weight": Tensor<"f32", [intermediate: 64, width: 32]>;
+  readonly "ffn.down.weight": Tensor<"f32", [width: 32, intermediate: 64]>;
+}
+
+type InLayers<Index extends number, Layer> = { readonly [Name in keyof Layer & string as `layers.${Index}.${Name}`]: Layer[Name] };
+
+/** The parameters, by their names in a checkpoint. */
+export type Parameters = OutsideLayers & InLayers<0 | 1, LayerLike0>;
 
 export type ParameterName = keyof Parameters;
 

@@ -149,7 +149,7 @@ describe("what a spec controls cannot leave its place", () => {
     const parameters = hostile.map((name): Parameter => ({ name, place, dims: [dim("heads*head_dim", 2)] }));
     const { typescript } = renderBindings(spec, parameters);
     const source = ts.createSourceFile("model.ts", typescript, ts.ScriptTarget.ES2023, true);
-    const declared = source.statements.find((s) => ts.isInterfaceDeclaration(s) && s.name.text === "Parameters");
+    const declared = source.statements.find((s) => ts.isInterfaceDeclaration(s) && s.name.text === "OutsideLayers");
     const members = declared !== undefined && ts.isInterfaceDeclaration(declared) ? declared.members : [];
     expect(members.map(({ name }) => (name !== undefined && ts.isStringLiteral(name) ? name.text : ""))).toEqual(
       hostile,
