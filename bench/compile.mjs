@@ -40,7 +40,7 @@ export function compileTimes(root) {
   const folder = mkdtempSync(join(tmpdir(), "mspec-bench-"));
   const whole = (/** @type {string} */ path) =>
     time([`${root}bin/mspec.mjs`, "compile", `${root}${path}`, "-o", join(folder, "out")]);
-  const [small, large] = ["specs/sotu-small.mspec.yaml", "test/language/fixtures/dense-61.mspec.yaml"];
+  const [small, large] = ["examples/sotu/model.yaml", "test/language/fixtures/dense-61.mspec.yaml"];
   const rows = [
     row("text of the demo's kernels and manifest, whole process", text(small), "0.3 s"),
     row(

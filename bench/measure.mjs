@@ -48,10 +48,9 @@ export async function matmuls() {
   return rows;
 }
 
-/** GB/s of the compulsory traffic of formula kernels without transcendentals, beside a copy, on one thread. */
-export async function formulas() {
+/** Addition, RMS norm, its gradient and AdamW, each over matrices of one size. @param {number} rows @param {number} width */
+async function formulaGraph(rows, width) {
   const { GraphBuilder, dim, tensor, emitterFor, ops } = await graphTools();
-  const [rows, width] = [512, 1024];
   const builder = new GraphBuilder("formulas");
   const emitter = emitterFor(builder);
   const matrix = tensor("f32", dim("rows", rows), dim("width", width));
@@ -77,7 +76,13 @@ export async function formulas() {
     ["dx", dInputs[0]],
     ["w", w],
   ]);
-  const device = await openGraphs([builder.build(results)], 1);
+  return builder.build(results);
+}
+
+/** GB/s of the compulsory traffic of formula kernels without transcendentals, beside a copy, on one thread. */
+export async function formulas() {
+  const [rows, width] = [512, 1024];
+  const device = await openGraphs([await formulaGraph(rows, width)], 1);
   /** Matrices read and written per run. */
   const traffic = new Map([
     ["add", 3],
@@ -90,10 +95,14 @@ export async function formulas() {
   const copies = [];
   const [from, to] = [new Float32Array(rows * width).fill(1), new Float32Array(rows * width)];
   for (let i = 0; i < 40; i++) {
-    await device.runStepwise("formulas", {}, (/** @type {any} */ { kernel, milliseconds }) => {
-      const name = kernel.replace(/_w\d+.*$/, "");
-      times.set(name, [...(times.get(name) ?? []), milliseconds]);
-    });
+    await device.runStepwise(
+      "formulas",
+      {},
+      (/** @type {import("../runtime/device.ts").LaunchReport} */ { kernel, milliseconds }) => {
+        const name = kernel.replace(/_w\d+.*$/, "");
+        times.set(name, [...(times.get(name) ?? []), milliseconds]);
+      },
+    );
     const start = performance.now();
     for (let j = 0; j < 10; j++) to.set(from);
     copies.push((performance.now() - start) / 10);
@@ -120,9 +129,9 @@ export async function training(path, facts, steps) {
   writeFileSync(factsPath, JSON.stringify({ ...facts, threads }));
   const own = await startPeer(process.execPath, [here("steps.mjs"), path, String(threads)]);
   const twin = torchVersion() && (await startPeer("python3", [here("twin.py"), factsPath]));
-  /** @type {any[]} */
+  /** @type {import("./steps.mjs").Step[]} */
   const ours = [];
-  /** @type {any[]} */
+  /** @type {import("./steps.mjs").Step[]} */
   const theirs = [];
   for (let i = 0; i < steps + 3; i++) {
     const answer = await own.ask("step");

@@ -24,23 +24,27 @@ export function generator(seed = 1) {
  * @param {string} path @param {number} threads @param {string[]} overrides
  */
 export async function openSpec(path, threads, overrides = []) {
-  const [{ readSpecFile }, { compile }, { assemble }, { openWasm }] = await Promise.all([
+  const [{ readSpecFile }, { compile }, { assemble }, { openWasm }, { ropeTable }] = await Promise.all([
     load("compiler/spec/read.js"),
     load("compiler/compile.js"),
     load("compiler/emit/assemble.js"),
     load("runtime/devices/wasm.js"),
+    load("runtime/constants.js"),
   ]);
   const { spec, diagnostics } = readSpecFile(path, overrides);
   if (spec === undefined) throw new Error(diagnostics.map((/** @type {{claim: string}} */ d) => d.claim).join("\n"));
   const build = compile(spec);
   const device = await openWasm(build.manifest, await assemble(build.kernels), { threads });
-  fillModel(device, build.manifest);
+  fillModel(device, build.manifest, ropeTable);
   await device.run("derive");
   return { device, manifest: build.manifest };
 }
 
-/** @param {any} device @param {any} manifest */
-function fillModel(device, manifest) {
+/**
+ * @param {import("../runtime/device.ts").Device} device @param {import("../runtime/contract.ts").Manifest} manifest
+ * @param {typeof import("../runtime/constants.ts").ropeTable} ropeTable
+ */
+function fillModel(device, manifest, ropeTable) {
   const random = generator();
   for (const { name, dims } of manifest.parameters) {
     const count = dims.reduce((/** @type {number} */ a, /** @type {number} */ b) => a * b, 1);
@@ -49,17 +53,12 @@ function fillModel(device, manifest) {
       Float32Array.from({ length: count }, () => (dims.length === 1 ? 1 : 0.07 * random())),
     );
   }
-  for (const { tensor, rule } of manifest.constants) {
-    const { dims } = manifest.tensors.find((/** @type {{name: string}} */ t) => t.name === tensor);
-    const half = dims[1].size;
-    const turn = rule.kind === "rope_cos" ? Math.cos : Math.sin;
-    const angle = (/** @type {number} */ i) =>
-      Math.floor(i / half) * rule.theta ** ((-2 * (i % half)) / rule.rotaryDim);
-    device.write(
-      tensor,
-      Float32Array.from({ length: dims[0].size * half }, (_, i) => turn(angle(i))),
-    );
+  const tensors = new Map(manifest.tensors.map((tensor) => [tensor.name, tensor]));
+  for (const { tensor: name, rule } of manifest.constants) {
+    const tensor = tensors.get(name);
+    if (tensor) device.write(name, ropeTable(rule, tensor));
   }
+  if (manifest.training === undefined) throw new Error("the spec has no `train`");
   const { micro, sequence } = manifest.training;
   const tokens = Int32Array.from({ length: micro * sequence }, () =>
     Math.floor((random() + 0.5) * manifest.model.vocab),
@@ -76,15 +75,13 @@ function fillModel(device, manifest) {
   );
   const step = { inverse_targets: 1 / tokens.length, first: 1, never: 0, learning_rate: 1e-3, clip: 1 };
   for (const [name, value] of Object.entries(step)) {
-    if (manifest.tensors.some((/** @type {{name: string}} */ t) => t.name === `step.${name}`)) {
-      device.write(`step.${name}`, Float32Array.of(value));
-    }
+    if (tensors.has(`step.${name}`)) device.write(`step.${name}`, Float32Array.of(value));
   }
 }
 
 /**
  * Opens graphs of single operations; their given tensors get random values.
- * @param {any[]} graphs @param {number} threads
+ * @param {import("../compiler/graph/graph.ts").Graph[]} graphs @param {number} threads
  */
 export async function openGraphs(graphs, threads) {
   const [{ planTarget }, { renderKernels }, { targetManifest }, { assemble }, { openWasm }, { defaultMatmulTile }] =

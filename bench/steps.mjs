@@ -4,6 +4,11 @@
 import { createInterface } from "node:readline";
 import { openSpec } from "./model.mjs";
 
+/**
+ * What a peer answers to `step`: seconds of wall and CPU time, loss, bytes resident above start-up.
+ * @typedef {{ seconds: number, cpu: number, loss: number, memory: number }} Step
+ */
+
 const [path, threads, ...overrides] = process.argv.slice(2);
 const { performance } = globalThis;
 // Loading the compiler is start-up, as importing torch is for the twin.
@@ -35,7 +40,7 @@ async function shares() {
   const classes = {};
   for (const name of ["micro_step", "update"]) {
     const launches = manifest.programs.find((/** @type {{name: string}} */ p) => p.name === name).waves.flat();
-    await device.runStepwise(name, {}, (/** @type {any} */ launch) => {
+    await device.runStepwise(name, {}, (/** @type {import("../runtime/device.ts").LaunchReport} */ launch) => {
       const kernel = manifest.kernels[launches[launch.index].kernel];
       const key = kernel.template === "formula" ? `formula ${kernel.name.replace(/_w\d+.*$/, "")}` : kernel.template;
       classes[key] ??= { milliseconds: 0, flops: 0 };

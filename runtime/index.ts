@@ -2,12 +2,13 @@
 
 export { type BuildSource, memorySource } from "./build-source.ts";
 export type { Manifest, ManifestParameter } from "./contract.ts";
+export { type Corpus, type CorpusOptions, readCorpus } from "./data/corpus.ts";
 export type { Split, TokenStream } from "./data/token-stream.ts";
 export { openTokenizer, type Tokenizer } from "./data/tokenizer.ts";
 export type { Device, DeviceName } from "./device.ts";
 export { Fault } from "./fault.ts";
 export { type Generated, type GenerateOptions, Model } from "./model.ts";
-export { folderSource } from "./node-host.ts";
+export { folderSource, type Host, nodeHost } from "./node-host.ts";
 export { type OpenOptions, openModel } from "./open-model.ts";
 export { type OpenedRun, type OpenRunOptions, openRun } from "./open-run.ts";
 export type { Sampling } from "./serve/sampler.ts";

@@ -15,7 +15,7 @@ test.each([
   ["specs/tiny.mspec.yaml", []],
   ["specs/tiny.mspec.yaml", recomputing],
   ["specs/tiny-formulas.mspec.yaml", []],
-  ["specs/sotu-small.mspec.yaml", recomputing],
+  ["examples/sotu/model.yaml", recomputing],
   ["specs/llama-3.1-8b.mspec.yaml", []],
 ])("every invariant holds after every pass of %s %j", (path, overrides) => {
   const { spec } = readSpecFile(path, overrides);

@@ -126,8 +126,8 @@ test.each([
 });
 
 test("the specs of the repository are stable", () => {
-  for (const name of ["specs/sotu-small", "specs/llama-3.1-8b", "test/language/fixtures/dense-61"]) {
-    const { spec } = readSpecFile(new URL(`../../${name}.mspec.yaml`, import.meta.url).pathname);
+  for (const name of ["examples/sotu/model.yaml", "specs/llama-3.1-8b.mspec.yaml", "specs/tiny-formulas.mspec.yaml"]) {
+    const { spec } = readSpecFile(new URL(`../../${name}`, import.meta.url).pathname);
     if (spec === undefined) throw new Error(`${name} has faults`);
     expectStable(spec);
   }

@@ -205,7 +205,7 @@ describe("the specs of the repository", () => {
   const files = readdirSync(folder).filter((name) => name.endsWith(".mspec.yaml"));
 
   test("there are some", () => {
-    expect(files).toEqual(expect.arrayContaining(["sotu-small.mspec.yaml", "llama-3.1-8b.mspec.yaml"]));
+    expect(files).toEqual(expect.arrayContaining(["tiny.mspec.yaml", "llama-3.1-8b.mspec.yaml"]));
   });
 
   test.each(files)("%s has no fault", (name) => {
