@@ -21,7 +21,7 @@ export async function assemble(files: readonly KernelFile[]): Promise<Uint8Array
 }
 
 /** Top-level fields of all modules: imports and globals once each, functions as they are. */
-export function mergeModules(files: readonly KernelFile[]): string {
+function mergeModules(files: readonly KernelFile[]): string {
   const shared = new Set<string>();
   const functions: string[] = [];
   for (const { name, text } of files) {

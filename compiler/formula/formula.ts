@@ -17,17 +17,8 @@ export interface Formula {
   readonly names: ReadonlyMap<Term, string>;
 }
 
-/** The inputs that a formula's outputs really read, in their declared order. */
-export function usedInputs(formula: Formula): InputTerm[] {
-  const reached = new Set(postorder(formula.outputs.map((output) => output.term)));
-  return formula.inputs.filter((input) => reached.has(input));
-}
-
-/** The same formula with only the inputs that it reads. */
+/** The same formula with only the inputs that it reads, in their declared order. */
 export function withoutUnusedInputs(formula: Formula): Formula {
-  return { ...formula, inputs: usedInputs(formula) };
-}
-
-export function outputNamed(formula: Formula, name: string): Term | undefined {
-  return formula.outputs.find((output) => output.name === name)?.term;
+  const reached = new Set(postorder(formula.outputs.map((output) => output.term)));
+  return { ...formula, inputs: formula.inputs.filter((input) => reached.has(input)) };
 }

@@ -83,7 +83,7 @@ function levelsOf(all: readonly Operation[]): Map<Operation, number> {
   return levels;
 }
 
-export const isReduction = (operation: Operation): boolean => operation.op === "sum" || operation.op === "maximum";
+const isReduction = (operation: Operation): boolean => operation.op === "sum" || operation.op === "maximum";
 
 type Draft = Omit<Phase, "stashed" | "unstashed">;
 

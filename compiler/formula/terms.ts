@@ -9,9 +9,8 @@ import { walkPostorder } from "./postorder.ts";
 export type Extent = number;
 export const UNIFORM: Extent = 0;
 export const ROW: Extent = 1;
+/** As an extent of its own: what changes per column only, such as a gain. */
 export const LANE: Extent = 2;
-/** Changes per column only, such as a gain. */
-export const COLUMN: Extent = LANE;
 export const ELEMENT: Extent = ROW | LANE;
 
 export type Kind = "real" | "integer" | "condition";

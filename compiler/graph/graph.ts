@@ -169,7 +169,7 @@ export class GraphBuilder {
 }
 
 /** Every value of a graph: given ones first, then outputs in order. */
-export function valuesOf(graph: Graph): Value[] {
+function valuesOf(graph: Graph): Value[] {
   return [...graph.given, ...graph.nodes.flatMap((node) => node.outputs)];
 }
 

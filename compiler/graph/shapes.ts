@@ -55,7 +55,7 @@ function ports(list: string, whole: string): Port[] {
 }
 
 /** Pairs each input with its port; optional ports may be missing at the end, a variadic port takes all that are left. */
-export function portOf(sig: Signature, index: number): Port {
+function portOf(sig: Signature, index: number): Port {
   const port = sig.inputs[Math.min(index, sig.inputs.length - 1)];
   invariant(index < sig.inputs.length || port?.isVariadic, `${sig.text} has no input ${index}`);
   return port;

@@ -13,7 +13,7 @@ const rowMultiple = 4;
  * Rows are an odd number of 64-byte lines apart, so that walking down a column does not fall into one set of the L1 cache
  * (wasm.md, section 2: 53 against 23 to 36 GF); vectors and scalars are contiguous.
  */
-export function rowsLayout(type: TensorType): Layout {
+function rowsLayout(type: TensorType): Layout {
   if (type.dims.length < 2) {
     const elements = Math.ceil(elementCount(type) / lineFloats) * lineFloats;
     return { kind: "rows", rows: 1, pitch: elements };

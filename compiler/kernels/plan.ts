@@ -5,7 +5,6 @@ import type { PhasePlan } from "../formula/phases.ts";
 import type { Extent } from "../formula/terms.ts";
 import type { ConstantRule, Storage } from "../graph/graph.ts";
 import type { TensorType } from "../graph/types.ts";
-import type { Note } from "../source/notes.ts";
 
 /** How a tensor lies in memory. Sizes in elements; every row starts on 16 bytes. */
 export type Layout =
@@ -61,12 +60,6 @@ export interface Launch {
   readonly use: Use;
   /** Multiplications and additions of the launch, at capacity. */
   readonly flops: number;
-}
-
-/** What one node, or one derived tensor, becomes. */
-export interface KernelPlan {
-  readonly launches: readonly Launch[];
-  readonly notes: readonly Note[];
 }
 
 /** What a kernel says of itself, wherever it is used. */

@@ -3,7 +3,7 @@
 import { buildFormula, type Parameter } from "../formula/build.ts";
 import type { Formula } from "../formula/formula.ts";
 import { findLostNumber } from "../formula/probe.ts";
-import { COLUMN, ELEMENT, ROW, UNIFORM } from "../formula/terms.ts";
+import { ELEMENT, LANE, ROW, UNIFORM } from "../formula/terms.ts";
 import type { Diagnostics } from "../source/diagnostic.ts";
 import { losesNumber } from "../source/messages/formula-building.ts";
 import type { SpecFormula } from "../spec/spec.ts";
@@ -12,7 +12,7 @@ type Role = "activation" | "score" | "mask";
 
 const pairParameters: readonly Parameter[] = [
   { name: "q", extent: ROW, kind: "integer" },
-  { name: "k", extent: COLUMN, kind: "integer" },
+  { name: "k", extent: LANE, kind: "integer" },
   { name: "head", extent: UNIFORM, kind: "integer" },
 ];
 

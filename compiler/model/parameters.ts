@@ -28,4 +28,4 @@ export class ParameterList {
 }
 
 /** `layers[3].attention.q` → `layers.3.attention.q` */
-export const checkpointPath = (path: string): string => path.replace(/\[(\d+)\]/g, ".$1");
+const checkpointPath = (path: string): string => path.replace(/\[(\d+)\]/g, ".$1");

@@ -79,7 +79,7 @@ export function spaceOf(binding: FormulaBinding, node: Node): Space {
 }
 
 /** Where the value for formula row r and lane l stands in the operand's row-major elements. */
-export function elementOffset(
+function elementOffset(
   binding: FormulaBinding,
   view: PortView,
   extent: Extent,

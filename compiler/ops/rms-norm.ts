@@ -1,13 +1,13 @@
 // Root mean square normalisation of rows.
 
-import { COLUMN, ELEMENT } from "../formula/terms.ts";
+import { ELEMENT, LANE } from "../formula/terms.ts";
 import { inferBy } from "./contract.ts";
 import { plainView } from "./formula-binding.ts";
 import { defineFormulaOp, formulaOf } from "./formula-op.ts";
 
 const formula = formulaOf("rms_norm", "let scale = rsqrt(mean(x * x) + eps); y: x * scale * gain, r: scale", [
   { name: "x", extent: ELEMENT },
-  { name: "gain", extent: COLUMN },
+  { name: "gain", extent: LANE },
 ]);
 
 const shapes = "x[..., width], gain[width] -> y[..., width], r[...]";

@@ -9,7 +9,7 @@ import { sumAll } from "../ops/reduce.ts";
 import { invariant } from "../source/diagnostic.ts";
 
 /** The name of the state that holds the sum of losses since the last run with `step.first`. */
-export const lossState = "metrics.loss";
+const lossState = "metrics.loss";
 
 /** The graph under a name of its own, with result `loss`: the running sum of its result `losses`. */
 export function accumulateLoss(graph: Graph, name: string): Graph {

@@ -2,7 +2,7 @@
 
 import { buildFormula, type Parameter } from "../formula/build.ts";
 import { parseFormula } from "../formula/parse.ts";
-import { COLUMN, ELEMENT, ROW, UNIFORM } from "../formula/terms.ts";
+import { ELEMENT, LANE, ROW, UNIFORM } from "../formula/terms.ts";
 import * as say from "../source/messages/spec-formula.ts";
 import type { Definitions } from "./definitions.ts";
 import type { Section } from "./section.ts";
@@ -17,7 +17,7 @@ export interface Role {
 
 const pair: readonly Parameter[] = [
   { name: "q", extent: ROW, kind: "integer" },
-  { name: "k", extent: COLUMN, kind: "integer" },
+  { name: "k", extent: LANE, kind: "integer" },
   { name: "head", extent: UNIFORM, kind: "integer" },
 ];
 

@@ -6,7 +6,7 @@ import { byteCharacters, forEachWord, toByteCharacters } from "./byte-level.ts";
 import { type Merge, MergeQueue } from "./merge-queue.ts";
 
 /** Stands between documents; always id 0. */
-export const END_OF_TEXT = "<|endoftext|>";
+const END_OF_TEXT = "<|endoftext|>";
 /** The end of text and one token per byte. */
 const SMALLEST_VOCAB = 257;
 

@@ -63,7 +63,7 @@ export const countTargets = ({ targets }: Batch): number =>
   targets.reduce((count, target) => count + (target >= 0 ? 1 : 0), 0);
 
 /** Names of the tensors that hold a program's results. */
-export function resultsOf(device: Device, program: string): Readonly<Record<string, string>> {
+function resultsOf(device: Device, program: string): Readonly<Record<string, string>> {
   const found = device.manifest.programs.find(({ name }) => name === program);
   if (found === undefined) throw new RangeError(`${device.manifest.name} has no program ${program}`);
   return found.results;

@@ -10,7 +10,7 @@ import { lowerFormula } from "../../compiler/formula/lower.ts";
 import { phasesOf } from "../../compiler/formula/phases.ts";
 import { printFormula } from "../../compiler/formula/print.ts";
 import { findLostNumber } from "../../compiler/formula/probe.ts";
-import { COLUMN, ELEMENT, ROW, UNIFORM } from "../../compiler/formula/terms.ts";
+import { ELEMENT, LANE, ROW, UNIFORM } from "../../compiler/formula/terms.ts";
 import { formulaFrom, generator } from "../ops/cases.ts";
 import { type FormulaCase, formulaCases } from "./formulas.ts";
 
@@ -113,7 +113,7 @@ test.each([
 });
 
 describe("simplification is exact algebra", () => {
-  const rows = { x: [ELEMENT], g: [ELEMENT], r: [ROW], u: [UNIFORM], c: [COLUMN] } as const;
+  const rows = { x: [ELEMENT], g: [ELEMENT], r: [ROW], u: [UNIFORM], c: [LANE] } as const;
   test.each([
     ["x * x / x", "y = x"],
     ["sqrt(x) * sqrt(x)", "y = x"],

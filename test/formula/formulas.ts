@@ -1,7 +1,7 @@
 // The formulas that the prototype of the design showed to work, with the inputs that a derivative is wanted by.
 
 import type { Formula } from "../../compiler/formula/formula.ts";
-import { COLUMN, ELEMENT, ROW, UNIFORM } from "../../compiler/formula/terms.ts";
+import { ELEMENT, LANE, ROW, UNIFORM } from "../../compiler/formula/terms.ts";
 import { formulaFrom } from "../ops/cases.ts";
 
 export interface FormulaCase {
@@ -20,7 +20,7 @@ const one = (name: string, text: string, inputs: Inputs, by: readonly string[]):
 
 const x: Inputs = { x: [ELEMENT] };
 const gated: Inputs = { gate: [ELEMENT], up: [ELEMENT] };
-const normed: Inputs = { x: [ELEMENT], gain: [COLUMN], eps: [UNIFORM] };
+const normed: Inputs = { x: [ELEMENT], gain: [LANE], eps: [UNIFORM] };
 
 export const formulaCases: readonly FormulaCase[] = [
   one("rms_norm", "let r = rsqrt(mean(x * x) + eps); x * r * gain", normed, ["x", "gain"]),
@@ -28,7 +28,7 @@ export const formulaCases: readonly FormulaCase[] = [
   one(
     "layer_norm",
     "let mu = mean(x); let xc = x - mu; let r = rsqrt(mean(xc * xc) + eps); xc * r * gain + bias",
-    { ...normed, bias: [COLUMN] },
+    { ...normed, bias: [LANE] },
     ["x", "gain", "bias"],
   ),
   one("softmax", "let m = max(x); let e = exp(x - m); let s = sum(e); e / s", x, ["x"]),

@@ -3,7 +3,7 @@
 import { buildFormula } from "../../compiler/formula/build.ts";
 import type { Formula } from "../../compiler/formula/formula.ts";
 import { parseFormula } from "../../compiler/formula/parse.ts";
-import { COLUMN, ELEMENT, ROW, UNIFORM } from "../../compiler/formula/terms.ts";
+import { ELEMENT, LANE, ROW, UNIFORM } from "../../compiler/formula/terms.ts";
 import { type Dim, dim, type TensorType, tensor } from "../../compiler/graph/types.ts";
 import { ops } from "../../compiler/ops/index.ts";
 import { Diagnostics } from "../../compiler/source/diagnostic.ts";
@@ -59,8 +59,8 @@ export function formulaFrom(
   return formula;
 }
 
-const pair: ParameterTable = { q: [ROW, "integer"], k: [COLUMN, "integer"], head: [UNIFORM, "integer"] };
-export const scoreFormula = (text: string): Formula => formulaFrom(text, { s: [ELEMENT], ...pair });
+const pair: ParameterTable = { q: [ROW, "integer"], k: [LANE, "integer"], head: [UNIFORM, "integer"] };
+const scoreFormula = (text: string): Formula => formulaFrom(text, { s: [ELEMENT], ...pair });
 export const maskFormula = (text: string): Formula =>
   formulaFrom(text, { ...pair, same_document: [ELEMENT, "condition"] }, "condition");
 
@@ -436,7 +436,7 @@ export const opCases: readonly OpCase[] = [
 ];
 
 /** Ops that only other ops' gradients make: their cases are derived from those. */
-export const derivedOps: readonly string[] = ["formula", "attention_backward"];
+const derivedOps: readonly string[] = ["formula", "attention_backward"];
 
 export const opsWithoutCase = (): string[] =>
   [...ops.keys()].filter((name) => !derivedOps.includes(name) && !opCases.some((c) => c.op === name));

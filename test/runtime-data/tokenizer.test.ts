@@ -292,14 +292,20 @@ it.each([
   expect(time(80_000)).toBeLessThan(24 * Math.max(time(10_000), 4));
 });
 
+/** The model of a tokenizer.json that cases break. */
+interface AnyModel {
+  type: unknown;
+  readonly vocab: Record<string, unknown>;
+  readonly merges: unknown[];
+}
+
 describe("a tokenizer.json is refused with its name and the field:", () => {
   const edited = (edit: (file: Record<string, never>) => void): string => {
     const file = JSON.parse(mixed);
     edit(file);
     return JSON.stringify(file);
   };
-  // biome-ignore lint/suspicious/noExplicitAny: each case breaks the file in a way that no type allows.
-  const model = (edit: (model: any) => void): string => edited((file) => edit(file.model));
+  const model = (edit: (model: AnyModel) => void): string => edited((file) => edit(file.model));
   const cases: readonly (readonly [string, string, string])[] = [
     ["no JSON", "{", "tokenizer/not-json"],
     ["an array", "[]", "tokenizer/missing-field"],
@@ -315,14 +321,14 @@ describe("a tokenizer.json is refused with its name and the field:", () => {
     [
       "no vocab",
       model((m) => {
-        delete m.vocab;
+        Reflect.deleteProperty(m, "vocab");
       }),
       "tokenizer/missing-field",
     ],
     [
       "no merges",
       model((m) => {
-        delete m.merges;
+        Reflect.deleteProperty(m, "merges");
       }),
       "tokenizer/missing-field",
     ],

@@ -7,7 +7,6 @@ import { renderKernels } from "../../compiler/emit/kernel-files.ts";
 import { targetManifest } from "../../compiler/emit/manifest.ts";
 import { modelManifest } from "../../compiler/emit/model-manifest.ts";
 import type { Graph, Node, Value } from "../../compiler/graph/graph.ts";
-import { elementCount } from "../../compiler/graph/types.ts";
 import { planTarget } from "../../compiler/kernels/program.ts";
 import { tileChooser } from "../../compiler/kernels/tile.ts";
 import type { Tensor } from "../../compiler/ops/contract.ts";
@@ -147,5 +146,3 @@ export function randomWeights(programs: Programs, random: () => number): Map<str
     }),
   );
 }
-
-export { elementCount };

@@ -205,7 +205,6 @@ function commonView(kernel: AnyAttentionKernel): Record<string, unknown> {
     kvHeads,
     groupHeads: heads / kvHeads,
     headBytes: headDim * 4,
-    groupBytes: (heads / kvHeads) * headDim * 4,
     headPanels: Math.ceil(headDim / 16),
     queryBlock: kernel.queryBlock,
     keyBlock: kernel.keyBlock,
@@ -225,7 +224,6 @@ interface ProductView {
   readonly bPanel: number;
   readonly bDepth: number;
   readonly outPitch: number;
-  readonly outPitch2: number;
 }
 
 export function productView(
@@ -234,8 +232,7 @@ export function productView(
   b: { readonly panel: number; readonly depth: number },
   outPitch: number,
 ): ProductView {
-  const doubled = { aRow2: 2 * a.row, outPitch2: 2 * outPitch };
-  return { name, aRow: a.row, aDepth: a.depth, bPanel: b.panel, bDepth: b.depth, outPitch, ...doubled };
+  return { name, aRow: a.row, aRow2: 2 * a.row, aDepth: a.depth, bPanel: b.panel, bDepth: b.depth, outPitch };
 }
 
 /** q · kᵀ from transposed keys. */
@@ -329,6 +326,7 @@ export function attentionBackwardView(kernel: AttentionBackwardKernel): Attentio
   return {
     ...commonView(kernel),
     sequence,
+    groupBytes: (kernel.heads / kernel.kvHeads) * headDim * 4,
     statisticsPitch: kernel.statisticsPitch * 4,
     headVectorBytes: Math.floor(headDim / 4) * 16,
     packPitch: kvPitch,

@@ -13,7 +13,7 @@ const logitsPerChunk = 262_144;
 const chunkStep = 64;
 const longestChunk = 512;
 
-export function rowsPerChunk(vocab: number): number {
+function rowsPerChunk(vocab: number): number {
   const rows = Math.floor(logitsPerChunk / vocab / chunkStep) * chunkStep;
   return Math.min(longestChunk, Math.max(chunkStep, rows));
 }

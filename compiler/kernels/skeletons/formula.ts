@@ -1,7 +1,7 @@
 // Plans formulas: rows in tiles; sums over rows as partial sums per tile and a second launch that adds them in order.
 
 import { phasesOf } from "../../formula/phases.ts";
-import { COLUMN, type Extent, LANE, ROW } from "../../formula/terms.ts";
+import { type Extent, LANE, ROW } from "../../formula/terms.ts";
 import { dim, tensor } from "../../graph/types.ts";
 import {
   extentOfInput,
@@ -48,69 +48,70 @@ class OperandTable {
 }
 
 export function planFormula(planner: NodePlanner, { binding }: FormulaRequest): void {
-  const { node } = planner;
   const table = new OperandTable();
-  const portOf = (view: PortView, extent: Extent, operand: number, from: PlannedTensor): FormulaPort => ({
-    ...view,
-    extent,
-    operand,
-    pitch: (extent & LANE) === 0 && binding.groups === 1 ? 1 : pitchOf(from),
-  });
+  const rows = rowsOfSpace(planner, binding);
+  const hasColumnSums = binding.outputs.some((view) => extentOfOutput(binding, view.port) === LANE);
+  const perTile = hasColumnSums ? columnChunk : rowsPerTile(binding.lanes.size * binding.groups);
   const inputs = binding.inputs.map((view) => {
     const from = planner.input(view.operand);
-    return portOf(
-      view,
-      extentOfInput(binding, view.port),
-      table.add(operandName(binding.inputs, view), from, "read"),
-      from,
-    );
+    const operand = table.add(operandName(binding.inputs, view), from, "read");
+    return portOf(binding, view, extentOfInput(binding, view.port), operand, from);
   });
   const finishes: (() => void)[] = [];
-  const rows = rowsOfSpace(planner, binding);
-  const hasColumnSums = binding.outputs.some((view) => extentOfOutput(binding, view.port) === COLUMN);
-  const perTile = hasColumnSums ? columnChunk : rowsPerTile(binding.lanes.size * binding.groups);
   const outputs = binding.outputs.map((view) => {
     const extent = extentOfOutput(binding, view.port);
-    const to = planner.output(view.operand);
-    if (extent !== COLUMN) return portOf(view, extent, table.add(operandName(binding.outputs, view), to, "write"), to);
+    const out = planner.output(view.operand);
+    const name = operandName(binding.outputs, view);
+    if (extent !== LANE) return portOf(binding, view, extent, table.add(name, out, "write"), out);
     const chunks = Math.ceil(capacityOf(rows) / perTile);
     const partials = planner.workspace(tensor("f32", dim("chunks", chunks), binding.lanes));
-    finishes.push(() => finishColumnSum(planner, partials, to, chunks));
-    return portOf(view, extent, table.add(`${view.port}_parts`, partials, "write"), partials);
+    finishes.push(() => finishColumnSum(planner, partials, out, chunks));
+    return portOf(binding, view, extent, table.add(`${view.port}_parts`, partials, "write"), partials);
   });
-  const plan = phasesOf(binding.formula);
-  const kernel = planner.kernels.get<FormulaKernel>(
-    [
-      "formula",
-      planner.label,
-      plan,
-      perTile,
-      binding.groups,
-      binding.lanes.size,
-      ...[...inputs, ...outputs].flatMap(portParts),
-    ],
-    () => ({
-      template: "formula",
-      facts: planner.facts(kernelName(planner, binding), table.entries, `${perTile} rows`),
-      plan,
-      lanes: binding.lanes.size,
-      groups: binding.groups,
-      rowsPerTile: perTile,
-      inputs,
-      outputs,
-    }),
-  );
   planner.launch({
-    kernel,
+    kernel: formulaKernel(planner, binding, table, { inputs, outputs, rowsPerTile: perTile }),
     operands: [...table.entries.map((entry) => entry.operand), countOperand(rows)],
     tiles: [{ count: rows, per: perTile }],
-    flops: planner.op.flops(node),
+    flops: planner.op.flops(planner.node),
   });
   for (const finish of finishes) finish();
 }
 
+function formulaKernel(
+  planner: NodePlanner,
+  binding: FormulaBinding,
+  table: OperandTable,
+  ports: Pick<FormulaKernel, "inputs" | "outputs" | "rowsPerTile">,
+): FormulaKernel {
+  const plan = phasesOf(binding.formula);
+  const { groups, lanes } = binding;
+  const key = [...ports.inputs, ...ports.outputs].flatMap(portParts);
+  return planner.kernels.get<FormulaKernel>(
+    ["formula", planner.label, plan, ports.rowsPerTile, groups, lanes.size, ...key],
+    () => ({
+      template: "formula",
+      facts: planner.facts(kernelName(planner, binding), table.entries, `${ports.rowsPerTile} rows`),
+      plan,
+      lanes: lanes.size,
+      groups,
+      ...ports,
+    }),
+  );
+}
+
+function portOf(
+  { groups }: FormulaBinding,
+  view: PortView,
+  extent: Extent,
+  operand: number,
+  from: PlannedTensor,
+): FormulaPort {
+  const isScalarOfRow = (extent & LANE) === 0 && groups === 1;
+  return { ...view, extent, operand, pitch: isScalarOfRow ? 1 : pitchOf(from) };
+}
+
 /** What of a port a kernel depends on. */
-export const portParts = ({ operand, pitch, laneStart, laneStep, groupStep }: FormulaPort): number[] => [
+const portParts = ({ operand, pitch, laneStart, laneStep, groupStep }: FormulaPort): number[] => [
   operand,
   pitch,
   laneStart,

@@ -3,8 +3,11 @@
 import { dim, rowsOf, tensor, widthOf } from "../../graph/types.ts";
 import type { GatherRequest, ReduceRequest, ScatterAddRequest, ScatterStoreRequest } from "../../ops/skeletons.ts";
 import {
+  type Count,
   capacityOf,
   type GatherKernel,
+  type Operand,
+  type PlannedTensor,
   type ReduceFinishKernel,
   type ReducePartialKernel,
   type ScatterAddKernel,
@@ -118,9 +121,7 @@ export function planScatterStore(planner: NodePlanner, request: ScatterStoreRequ
 
 /** Partial sums of every input into one vector, then one sum over it. */
 export function planReduce(planner: NodePlanner, request: ReduceRequest): void {
-  const { node } = planner;
-  const squares = request.element === "x * x";
-  const inputs = request.inputs.map((i) => {
+  const inputs = request.inputs.map((i): ReduceInput => {
     const x = planner.input(i);
     const [width, rows] =
       x.type.dims.length < 2 ? [x.type.dims[0]?.size ?? 1, fixed(1)] : [widthOf(x.type), rowCount(x.type)];
@@ -130,64 +131,80 @@ export function planReduce(planner: NodePlanner, request: ReduceRequest): void {
   const total = inputs.reduce((sum, { parts }) => sum + parts, 0);
   const partials = planner.workspace(tensor("f32", dim("parts", total)));
   let offset = 0;
-  for (const { x, width, rows, perTile, parts } of inputs) {
-    const name = `${squares ? "sum_squares" : "sum"}_w${width}`;
-    const operands = [
-      { name: "x", tensor: x },
-      { name: "parts", tensor: partials },
-    ];
-    planner.launch({
-      kernel: planner.kernels.get<ReducePartialKernel>(
-        ["reduce-partial", squares ? 1 : 0, width, pitchOf(x), perTile],
-        () => ({
-          template: "reduce-partial",
-          facts: kernelFacts(
-            {
-              name,
-              summary: `Adds the ${squares ? "squares of the " : ""}elements of each chunk of rows.`,
-              formula: `parts[tile] = Σ ${request.element} over the rows of the tile`,
-              source: "sums in chunks that depend on shape alone",
-            },
-            operands,
-            `${perTile} rows`,
-          ),
-          squares,
-          width,
-          pitch: pitchOf(x),
-          rowsPerTile: perTile,
-        }),
-      ),
-      operands: [read(x), part(partials, 4 * offset), countOperand(rows)],
-      tiles: [{ count: rows, per: perTile }],
-      flops: (squares ? 2 : 1) * width * capacityOf(rows),
-    });
-    offset += parts;
+  for (const input of inputs) {
+    planPartialSums(planner, request.element, input, part(partials, 4 * offset), partials);
+    offset += input.parts;
   }
+  finishReduce(planner, request, partials, total);
+  if (inputs.length > 1)
+    planner.note("kernel", `${planner.node.op} adds ${total} partial sums of ${inputs.length} tensors in order`);
+}
+
+interface ReduceInput {
+  readonly x: PlannedTensor;
+  readonly width: number;
+  readonly rows: Count;
+  readonly perTile: number;
+  /** Tiles of rows: one partial sum each. */
+  readonly parts: number;
+}
+
+function planPartialSums(
+  planner: NodePlanner,
+  element: ReduceRequest["element"],
+  { x, width, rows, perTile }: ReduceInput,
+  out: Operand,
+  partials: PlannedTensor,
+): void {
+  const squares = element === "x * x";
+  const pitch = pitchOf(x);
+  const operands = [
+    { name: "x", tensor: x },
+    { name: "parts", tensor: partials },
+  ];
+  const said = {
+    name: `${squares ? "sum_squares" : "sum"}_w${width}`,
+    summary: `Adds the ${squares ? "squares of the " : ""}elements of each chunk of rows.`,
+    formula: `parts[tile] = Σ ${element} over the rows of the tile`,
+    source: "sums in chunks that depend on shape alone",
+  };
+  const key = ["reduce-partial", squares ? 1 : 0, width, pitch, perTile];
+  planner.launch({
+    kernel: planner.kernels.get<ReducePartialKernel>(key, () => ({
+      template: "reduce-partial",
+      facts: kernelFacts(said, operands, `${perTile} rows`),
+      squares,
+      width,
+      pitch,
+      rowsPerTile: perTile,
+    })),
+    operands: [read(x), out, countOperand(rows)],
+    tiles: [{ count: rows, per: perTile }],
+    flops: (squares ? 2 : 1) * width * capacityOf(rows),
+  });
+}
+
+function finishReduce(planner: NodePlanner, request: ReduceRequest, partials: PlannedTensor, total: number): void {
   const out = planner.output(request.out);
   const root = request.finish === "sqrt(sum)";
   const operands = [
     { name: "parts", tensor: partials },
     { name: "out", tensor: out },
   ];
+  const said = {
+    name: root ? "finish_norm" : "finish_sum",
+    summary: `Adds partial sums in order${root ? " and takes the root" : ""}.`,
+    formula: `out = ${root ? "sqrt(Σ parts)" : "Σ parts"}, in ascending order`,
+    source: "sums in chunks that depend on shape alone",
+  };
   planner.launch({
     kernel: planner.kernels.get<ReduceFinishKernel>(["reduce-finish", root ? 1 : 0], () => ({
       template: "reduce-finish",
-      facts: kernelFacts(
-        {
-          name: root ? "finish_norm" : "finish_sum",
-          summary: `Adds partial sums in order${root ? " and takes the root" : ""}.`,
-          formula: `out = ${root ? "sqrt(Σ parts)" : "Σ parts"}, in ascending order`,
-          source: "sums in chunks that depend on shape alone",
-        },
-        operands,
-        "one",
-      ),
+      facts: kernelFacts(said, operands, "one"),
       root,
     })),
     operands: [read(partials), write(out), countOperand(fixed(total))],
     tiles: [{ count: fixed(1), per: 1 }],
     flops: total,
   });
-  if (inputs.length > 1)
-    planner.note("kernel", `${node.op} adds ${total} partial sums of ${inputs.length} tensors in order`);
 }

@@ -12,7 +12,7 @@ function flops(value: number): string {
 }
 
 /** `1:05` or `2:03:04`. */
-export function duration(seconds: number): string {
+function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
   const tail = `${String(whole % 60).padStart(2, "0")}`;

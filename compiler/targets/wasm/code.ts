@@ -81,7 +81,7 @@ export class WatCode {
 }
 
 /** A float as WAT prints it: the shortest text that reads back as the same f32. */
-export function floatLiteral(value: number): string {
+function floatLiteral(value: number): string {
   const rounded = Math.fround(value);
   if (rounded === Number.POSITIVE_INFINITY) return "inf";
   if (rounded === Number.NEGATIVE_INFINITY) return "-inf";

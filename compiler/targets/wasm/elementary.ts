@@ -57,7 +57,7 @@ export const exp: Elementary = (code, argument, result) => {
 };
 
 /** exp within [-87.3, 88], and the value at the nearer end outside: cheaper where an end is as good as 0 or infinity. */
-export const boundedExp: Elementary = (code, argument, result) => {
+const boundedExp: Elementary = (code, argument, result) => {
   const x = code.shared("exp.x", "v128");
   code.set(x, argument);
   const { mantissa, n } = splitExponential(code, greater(lesser(get(x), code.float(88)), code.float(-87.33655)));
