@@ -53,10 +53,14 @@ async function generate(folder: string, flags: GenerateFlags): Promise<void> {
     const { prompt, temperature, topK, topP, minP, seed, maxTokens } = flags;
     const given = { temperature, topK, topP, minP, seed, maxTokens };
     const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-    process.stdout.write(prompt);
-    const onText = (text: string) => void process.stdout.write(text);
+    // The prompt stands before the first text: what is refused prints nothing.
+    let before = prompt;
+    const onText = (text: string) => {
+      process.stdout.write(before + text);
+      before = "";
+    };
     const { reason } = await model.generate({ prompt, ...known, onText }, controller.signal);
-    process.stdout.write("\n");
+    process.stdout.write(`${before}\n`);
     if (reason === "context") process.stderr.write(`${say.contextEnds(model.manifest.model.context)}\n`);
   } finally {
     process.off("SIGINT", onInterrupt);
