@@ -71,7 +71,8 @@ function summary({ metrics }: ReportContent): string {
   if (last === undefined) return "No step was made.";
   const validation = metrics.findLast((record) => typeof record.validation_loss === "number");
   const skipped = metrics.filter((record) => record.skipped === true).length;
-  const parts = [`${last.step} steps`, `${last.tokens} tokens`, `last training loss ${shortNumber(last.loss)}`];
+  const [steps, tokens] = [last.step, last.tokens].map((count) => Number(count).toLocaleString("en-US"));
+  const parts = [`${steps} steps`, `${tokens} tokens`, `last training loss ${shortNumber(last.loss)}`];
   if (validation !== undefined) {
     parts.push(`validation loss ${shortNumber(validation.validation_loss)} at step ${validation.step}`);
   }
@@ -97,6 +98,7 @@ pre { background: #f5f5f5; padding: 0.8rem; overflow-x: auto; white-space: pre-w
 /** Runs in the page: a line for what every step has, dots for what only some have. */
 const drawing = `
 const colors = ["#1f6feb", "#d1242f"];
+const tick = (value) => value === null ? "" : value.toLocaleString("en-US", { maximumSignificantDigits: 3 });
 for (const { title, isLogarithmic, steps, curves } of charts) {
   const drawn = curves.filter(({ points }) => points.some((point) => point !== null));
   if (drawn.length === 0) continue;
@@ -107,6 +109,7 @@ for (const { title, isLogarithmic, steps, curves } of charts) {
   const options = {
     title, width: Math.min(920, innerWidth - 40), height: 280, series: [{ label: "step" }, ...series],
     scales: { x: { time: false }, y: { distr: isLogarithmic ? 3 : 1 } },
+    axes: [{}, { size: 64, values: (_, ticks) => ticks.map(tick) }],
   };
   new uPlot(options, [steps, ...drawn.map(({ points }) => points)], document.getElementById("charts"));
 }
