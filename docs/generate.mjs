@@ -80,19 +80,16 @@ function keyTables({ schema, shape, words }) {
 
 /** @param {Parts} parts */
 function functionTable({ functions }) {
-  const rows = [...functions.formulaFunctions].map(([name, { arity, kind }]) => {
-    const [least, most] = arity;
-    return `| \`${name}\` | ${least === most ? least : `${least} or ${most}`} | ${kind === "row" ? "along the row" : "element by element"} |`;
+  const own = [...functions.formulaFunctions].filter(([, { kind }]) => kind === "elementwise");
+  const rows = own.map(([name, { arity, meaning }]) => {
+    // Of max only the form of two arguments works element by element.
+    return `| \`${name}(${["x", "y", "z"].slice(0, arity[1]).join(", ")})\` | ${meaning} |`;
   });
   const sizes = [...functions.sizeFunctions.keys()].map((name) => `\`${name}\``).join(", ");
   const constants = [...functions.formulaConstants.keys()].map((name) => `\`${name}\``).join(", ");
-  return [
-    "| function | arguments | works |",
-    "|---|---|---|",
-    ...rows,
-    "",
-    `\`max\` of one argument is along the row. Constants: ${constants}. Sizes may call ${sizes}.`,
-  ].join("\n");
+  return ["| function | meaning |", "|---|---|", ...rows, "", `Constants: ${constants}. Sizes may call ${sizes}.`].join(
+    "\n",
+  );
 }
 
 /**

@@ -70,6 +70,11 @@ function forEachRow(
   if (layout.kind !== "rows")
     throw new RangeError(`tensor ${tensor.name} is a working copy: read the parameter instead`);
   const width = tensor.dims.length < 2 ? elementCount(tensor) : widthOf(tensor);
+  const [room, count] = [elementCount(tensor) - first * width, length];
+  if (count > room)
+    throw new RangeError(
+      `${count} values from row ${first} on are beyond tensor ${tensor.name}: it has room for ${room}`,
+    );
   for (let start = 0, row = first; start < length; start += width, row++) {
     visit(row * layout.pitch, start, Math.min(width, length - start));
   }

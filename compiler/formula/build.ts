@@ -8,7 +8,7 @@ import type { ExpressionText, Place, Span } from "../source/text.ts";
 import type { Formula } from "./formula.ts";
 import { formulaConstants, formulaFunctions } from "./functions.ts";
 import type { BinaryOperator, Expression, FormulaSyntax } from "./syntax.ts";
-import { type Extent, type FunctionName, type Kind, LANE, type Term, Terms } from "./terms.ts";
+import { type Extent, type FunctionName, type Kind, LANE, type Term, Terms, UNIFORM } from "./terms.ts";
 
 export interface Parameter {
   readonly name: string;
@@ -35,6 +35,8 @@ export interface BuildRequest {
   readonly output: string;
   /** What the output must be. */
   readonly result?: "number" | "condition";
+  /** Axes that an output has although its term is the same along them, such as an activation that is a constant. */
+  readonly extent?: Extent;
   /** Whether functions along the row are allowed; true unless said otherwise. */
   readonly rows?: boolean;
 }
@@ -73,7 +75,7 @@ class Builder {
   }
 
   build(): Formula {
-    const { syntax, parameters, output, result } = this.#request;
+    const { syntax, parameters, output, result, extent = UNIFORM } = this.#request;
     const inputs = parameters.map((p) => this.#terms.input(p.name, p.extent, p.kind));
     const constants = Object.entries(this.#request.constants ?? {});
     const scope: Scope = new Map<string, Term>([
@@ -88,7 +90,7 @@ class Builder {
     return {
       terms: this.#terms,
       inputs,
-      outputs: outputs.map(({ name, term }) => ({ name: name ?? output, term, extent: term.extent })),
+      outputs: outputs.map(({ name, term }) => ({ name: name ?? output, term, extent: term.extent | extent })),
       names: this.#names,
     };
   }

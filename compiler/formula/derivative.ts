@@ -32,9 +32,9 @@ export interface DerivativeRequest {
 export function differentiateFormula(formula: Formula, request: DerivativeRequest): Formula {
   const { terms } = formula;
   const adjoints = new Adjoints(formula, request);
-  const seeds = formula.outputs.map(({ name, term }) => {
-    const seed = terms.input(`d_${name}`, request.seedExtents?.get(name) ?? term.extent);
-    adjoints.push(term, seed, term.extent);
+  const seeds = formula.outputs.map(({ name, term, extent }) => {
+    const seed = terms.input(`d_${name}`, request.seedExtents?.get(name) ?? extent);
+    adjoints.push(term, seed, extent);
     return seed;
   });
   adjoints.propagate();

@@ -3,43 +3,47 @@
 
 export interface FunctionSignature {
   readonly arity: readonly [least: number, most: number];
-  /** `elementwise`, or `row`: reduces its one argument along the row (`max` with one argument is such a reduction). */
+  /**
+   * `elementwise`, or `row`: reads its first argument along the whole row (`max` with one argument does). Formulas of
+   * specs are computed element by element; the compiler's own use both.
+   */
   readonly kind: "elementwise" | "row";
+  /** For people, in terms of x, y and z. */
+  readonly meaning: string;
 }
 
-const elementwise = (least: number, most = least): FunctionSignature => ({ arity: [least, most], kind: "elementwise" });
-const row = (arity = 1): FunctionSignature => ({ arity: [arity, arity], kind: "row" });
+const elementwise = (meaning: string, least = 1, most = least): FunctionSignature => {
+  return { arity: [least, most], kind: "elementwise", meaning };
+};
+const row = (meaning: string, arity = 1): FunctionSignature => ({ arity: [arity, arity], kind: "row", meaning });
 
-/**
- * What a formula may call. `max` and `min` of two arguments are elementwise; `max` of one is along the row.
- * `softmax(x)` is along the row and keeps its extent; `pick(x, i)` is x at column i; `stop(x)` has no derivative.
- */
+/** What a formula may call. */
 export const formulaFunctions: ReadonlyMap<string, FunctionSignature> = new Map([
-  ["exp", elementwise(1)],
-  ["log", elementwise(1)],
-  ["sqrt", elementwise(1)],
-  ["rsqrt", elementwise(1)],
-  ["abs", elementwise(1)],
-  ["sign", elementwise(1)],
-  ["floor", elementwise(1)],
-  ["min", elementwise(2)],
-  ["max", elementwise(1, 2)],
-  ["clamp", elementwise(3)],
-  ["sigmoid", elementwise(1)],
-  ["silu", elementwise(1)],
-  ["gelu", elementwise(1)],
-  ["gelu_tanh", elementwise(1)],
-  ["tanh", elementwise(1)],
-  ["softplus", elementwise(1)],
-  ["erf", elementwise(1)],
-  ["if", elementwise(3)],
-  ["stop", elementwise(1)],
-  ["quotient", elementwise(2)],
-  ["pick", elementwise(2)],
-  ["sum", row()],
-  ["mean", row()],
-  ["softmax", row()],
-  ["log_sum_exp", row()],
+  ["exp", elementwise("e to the power of x")],
+  ["log", elementwise("natural logarithm")],
+  ["sqrt", elementwise("square root")],
+  ["rsqrt", elementwise("1 / sqrt(x)")],
+  ["abs", elementwise("absolute value")],
+  ["sign", elementwise("-1, 0 or 1; its derivative is 0")],
+  ["floor", elementwise("the next whole number below; its derivative is 0")],
+  ["min", elementwise("the smaller of x and y", 2)],
+  ["max", elementwise("the larger of x and y", 1, 2)],
+  ["clamp", elementwise("x, but at least y and at most z", 3)],
+  ["sigmoid", elementwise("1 / (1 + exp(-x)), without overflow")],
+  ["silu", elementwise("x * sigmoid(x)")],
+  ["gelu", elementwise("x * (1 + erf(x / sqrt(2))) / 2")],
+  ["gelu_tanh", elementwise("gelu as approximated with tanh")],
+  ["tanh", elementwise("hyperbolic tangent")],
+  ["softplus", elementwise("log(1 + exp(x)), without overflow")],
+  ["erf", elementwise("error function")],
+  ["if", elementwise("y where the condition x holds, otherwise z", 3)],
+  ["stop", elementwise("x, as a constant for derivatives")],
+  ["quotient", elementwise("x / y, divided exactly on every target instead of multiplied by 1 / y", 2)],
+  ["sum", row("sum of the row")],
+  ["mean", row("mean of the row")],
+  ["softmax", row("exp(x) over the row's sum of it")],
+  ["log_sum_exp", row("logarithm of the row's sum of exp(x)")],
+  ["pick", row("x in column y", 2)],
 ]);
 
 /** What a size may call; arguments and results are exact integers or ratios of them. */

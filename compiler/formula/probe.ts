@@ -2,7 +2,7 @@
 // exact arithmetic does not.
 
 import { differentiateFormula } from "./derivative.ts";
-import { evaluateFormula } from "./evaluate.ts";
+import { evaluateFormula, valueIndex } from "./evaluate.ts";
 import type { Formula } from "./formula.ts";
 import type { InputTerm } from "./terms.ts";
 
@@ -27,6 +27,40 @@ export function findLostNumber(formula: Formula): LostNumber | undefined {
     for (const probed of derivative === undefined ? [formula] : [formula, derivative]) {
       const lost = lostAt(probed, point);
       if (lost !== undefined) return lost;
+    }
+  }
+  return undefined;
+}
+
+/** Positions at the beginning and at the end of a context: where windows and sinks begin and end. */
+const mostProbed = 24;
+
+/**
+ * A query and a later key that a mask lets it see; undefined: none among those that were tried.
+ *
+ * `mask` is a condition of q, k, head and same_document; positions go from 0 to `context` - 1.
+ */
+export function findLaterKey(
+  mask: Formula,
+  context: number,
+  heads: number,
+): { readonly q: number; readonly k: number; readonly head: number } | undefined {
+  const all = Array.from({ length: Math.min(context, 2 * mostProbed) }, (_, i) => i);
+  const positions = all.map((i) => (i < mostProbed ? i : context - all.length + i));
+  const space = { rows: positions.length, lanes: positions.length };
+  const [{ name, term }] = mask.outputs;
+  for (let head = 0; head < Math.min(heads, mostProbed); head++) {
+    const inputs = new Map([
+      ["q", positions],
+      ["k", positions],
+      ["head", [head]],
+      ["same_document", positions.flatMap(() => positions.map(() => 1))],
+    ]);
+    const visible = evaluateFormula(mask, inputs, space).outputs.get(name) ?? [];
+    for (const [row, q] of positions.entries()) {
+      for (const [lane, k] of positions.entries()) {
+        if (k > q && visible[valueIndex(term.extent, space, row, lane)] !== 0) return { q, k, head };
+      }
     }
   }
   return undefined;

@@ -1,6 +1,6 @@
 // Gives every tensor its place: persistent ones side by side, those of one run where nothing alive lies.
 
-import { bytesOf } from "../graph/types.ts";
+import { bytesOf, elementCount } from "../graph/types.ts";
 import { invariant } from "../source/diagnostic.ts";
 import { layoutElements, type PlannedTensor, type TensorStorage } from "./plan.ts";
 import type { Wave } from "./schedule.ts";
@@ -53,8 +53,9 @@ export function placePersistent(tensors: readonly PlannedTensor[]): {
   const largest = new Map<string, PlannedTensor>();
   for (const tensor of tensors) {
     const known = largest.get(tensor.name);
-    // Inputs such as `tokens` have the capacity of a micro-batch in one program and of a serving call in another.
-    if (known === undefined || tensorBytes(known) < tensorBytes(tensor)) largest.set(tensor.name, tensor);
+    // Inputs such as `tokens` have the capacity of a micro-batch in one program and of a serving call in another. What
+    // counts is what can be written: padding may make bytes equal where elements are not.
+    if (known === undefined || elementCount(known.type) < elementCount(tensor.type)) largest.set(tensor.name, tensor);
   }
   const placed = new Map<string, PlacedTensor>();
   const bytes = new Map<Arena, number>();

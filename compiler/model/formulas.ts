@@ -2,10 +2,10 @@
 
 import { buildFormula, type Parameter } from "../formula/build.ts";
 import type { Formula } from "../formula/formula.ts";
-import { findLostNumber } from "../formula/probe.ts";
+import { findLaterKey, findLostNumber } from "../formula/probe.ts";
 import { ELEMENT, LANE, ROW, UNIFORM } from "../formula/terms.ts";
 import type { Diagnostics } from "../source/diagnostic.ts";
-import { losesNumber } from "../source/messages/formula-building.ts";
+import { losesNumber, seesLater } from "../source/messages/formula-building.ts";
 import type { SpecFormula } from "../spec/spec.ts";
 
 type Role = "activation" | "score" | "mask";
@@ -20,6 +20,8 @@ const parametersOf: Readonly<Record<Exclude<Role, "activation">, readonly Parame
   score: [{ name: "s", extent: ELEMENT }, ...pairParameters],
   mask: [...pairParameters, { name: "same_document", extent: ELEMENT, kind: "condition" }],
 };
+
+const keyOf = (formula: SpecFormula, role: Role): string => `${role} ${formula.text.text}`;
 
 /** Builds the formulas of a spec and reports what is wrong with their meaning. */
 export class SpecFormulas {
@@ -39,12 +41,20 @@ export class SpecFormulas {
     return this.#build(formula, "score", parametersOf.score);
   }
 
-  mask(formula: SpecFormula): Formula | undefined {
-    return this.#build(formula, "mask", parametersOf.mask);
+  /** Warns of a mask that shows what is to be predicted. */
+  mask(formula: SpecFormula, context: number, heads: number): Formula | undefined {
+    const isNew = !this.#built.has(keyOf(formula, "mask"));
+    const built = this.#build(formula, "mask", parametersOf.mask);
+    const later = isNew && built ? findLaterKey(built, context, heads) : undefined;
+    if (later !== undefined) {
+      const place = formula.text.place(formula.syntax.span);
+      this.#diagnostics.add(seesLater(place, formula.text.text, later.q, later.k));
+    }
+    return built;
   }
 
   #build(formula: SpecFormula, role: Role, parameters: readonly Parameter[]): Formula | undefined {
-    const key = `${role} ${formula.text.text}`;
+    const key = keyOf(formula, role);
     if (this.#built.has(key)) return this.#built.get(key);
     const built = buildFormula({
       syntax: formula.syntax,
@@ -53,6 +63,7 @@ export class SpecFormulas {
       definitions: formula.definitions,
       diagnostics: this.#diagnostics,
       output: "y",
+      extent: role === "activation" ? ELEMENT : UNIFORM,
       result: role === "mask" ? "condition" : "number",
       rows: false,
     });

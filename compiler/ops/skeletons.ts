@@ -157,3 +157,6 @@ export type SkeletonRequest =
   | ReduceRequest;
 
 export type SkeletonName = SkeletonRequest["skeleton"];
+
+/** Those that multiply in tiles which a spec may choose. */
+export const tiledSkeletons: ReadonlySet<SkeletonName> = new Set(["matmul", "linear_cross_entropy"]);

@@ -9,6 +9,7 @@ import * as sayKey from "../source/messages/key.ts";
 import * as say from "../source/messages/rule.ts";
 import type { ExpressionText, Place } from "../source/text.ts";
 import type { YamlNode, YamlScalar } from "../source/yaml-node.ts";
+import { tileStep } from "../targets/wasm/limits.ts";
 import type { Section } from "./section.ts";
 import { everyOperation, readSelector, type Selector } from "./selector.ts";
 import type { Distribution, Format, PrecisionRule, RecomputeRule, Signature, TileRule } from "./spec.ts";
@@ -113,10 +114,13 @@ export function readTiles(root: Section): TileRule[] {
       const [option] = syntax.options;
       const large = syntax.extents.find((extent) => extent > mostExtent);
       const [rows, columns, depth] = syntax.extents;
+      const uneven = (["rows", "columns"] as const).find((axis) => ({ rows, columns })[axis] % tileStep[axis] !== 0);
       if (syntax.extents.length !== 3) diagnostics.add(say.tileExtents(syntax.extents.length, value.place));
       else if (option !== undefined) diagnostics.add(say.tileOption(option.name, value.text.place(option.span)));
       else if (large !== undefined) diagnostics.add(say.tileTooLarge(large, mostExtent, value.place));
-      else return [{ target: "wasm", selector, tile: { rows, columns, depth }, key }];
+      else if (uneven !== undefined) {
+        diagnostics.add(say.tileUneven({ rows, columns }[uneven], tileStep[uneven], uneven, value.place));
+      } else return [{ target: "wasm", selector, tile: { rows, columns, depth }, key }];
       return [];
     },
   );

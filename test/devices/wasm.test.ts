@@ -79,6 +79,16 @@ test("a model beyond 4 GiB is refused with both numbers before anything is alloc
   );
 });
 
+test("values beyond a tensor are refused: behind it lies another one", async () => {
+  const { manifest, module } = await product(6);
+  const device = await openWasm(manifest, module, { threads: 1 });
+  expect(() => device.write("a", new Float32Array(37))).toThrow(/37 values from row 0 on are beyond tensor a.*36/);
+  expect(() => device.write("a", new Float32Array(7), 5)).toThrow(/7 values from row 5 on/);
+  device.write("a", new Float32Array(6).fill(2), 5);
+  expect([...(await device.read("a", { first: 5, count: 6 }))]).toEqual([2, 2, 2, 2, 2, 2]);
+  await device.close();
+});
+
 test("two runs at once are refused, not interleaved", async () => {
   const { manifest, module } = await product(600);
   const device = await openWasm(manifest, module, { threads: 2 });

@@ -175,7 +175,9 @@ describe("rules keep the order of the file", () => {
     ["recompute: [linear.wgrad]", "14:13 selector/direction"],
     ["tiles: { wasm: { a: 64x64x16 stages 5 } }", "14:30 tile/option"],
     ["tiles: { wasm: { a: 64x64x99999 } }", "14:21 tile/too-large"],
-    ['tiles: { wasm: { "{a,b}": 1x1x1, "{a, b}": 2x2x2 } }', "14:34 selector/twice and 14:18"],
+    ["tiles: { wasm: { a: 7x64x16 } }", "14:21 tile/uneven"],
+    ["tiles: { wasm: { a: 64x24x16 } }", "14:21 tile/uneven"],
+    ['tiles: { wasm: { "{a,b}": 2x16x1, "{a, b}": 2x16x2 } }', "14:35 selector/twice and 14:18"],
     ["tiles: { cuda: { a: 64x64x16 } }", "14:10 key/unknown"],
   ])("%s is refused", (line, fault) => {
     expect(specFaults(`${smallSpec}${line}\n`)).toEqual([`error ${fault}`]);

@@ -45,6 +45,7 @@ export function formulaFrom(
   text: string,
   parameters: ParameterTable,
   result: "number" | "condition" = "number",
+  extent = UNIFORM,
 ): Formula {
   const diagnostics = new Diagnostics();
   const source = standaloneExpression("case", text);
@@ -54,7 +55,8 @@ export function formulaFrom(
     extent,
     kind: kind ?? ("real" as const),
   }));
-  const formula = syntax && buildFormula({ syntax, text: source, parameters: list, diagnostics, output: "y", result });
+  const request = { text: source, parameters: list, diagnostics, output: "y", result, extent };
+  const formula = syntax && buildFormula({ syntax, ...request });
   if (formula === undefined) throw new Error(diagnostics.all.map((d) => d.claim).join("; "));
   return formula;
 }
@@ -111,7 +113,13 @@ const activations: readonly (readonly [string, readonly string[]])[] = [
   ["softplus(x) * tanh(x) + erf(x)", ["x"]],
   ["if(x > 0.1, x, exp(x) - 1) / (1 + x^2)", ["x"]],
   ["let t = abs(gate) + 0.5; sqrt(t) * log(t) * up", ["gate", "up"]],
+  // The same for all elements, and a gradient of 0 for one input.
+  ["x - x + 0.75", ["x"]],
+  ["0 * gate + up", ["gate", "up"]],
 ];
+
+const activationFormula = (text: string, names: readonly string[]): Formula =>
+  formulaFrom(text, Object.fromEntries(names.map((name) => [name, [ELEMENT]])), "number", ELEMENT);
 
 function activationCases(): OpCase[] {
   return activations.flatMap(([text, names]) =>
@@ -123,7 +131,7 @@ function activationCases(): OpCase[] {
       op: "activation",
       title: `${text} ${r}x${w}`,
       inputs: names.map((name) => real(name, 3, rows(r), width(w))),
-      attributes: { formula: formulaFrom(text, Object.fromEntries(names.map((name) => [name, [ELEMENT]]))) },
+      attributes: { formula: activationFormula(text, names) },
     })),
   );
 }

@@ -5,17 +5,24 @@ import { renderKernels } from "../../compiler/emit/kernel-files.ts";
 import { targetManifest } from "../../compiler/emit/manifest.ts";
 import type { Graph } from "../../compiler/graph/graph.ts";
 import { elementCount, type TensorType } from "../../compiler/graph/types.ts";
+import type { MatmulTile } from "../../compiler/kernels/planner.ts";
 import { planTarget } from "../../compiler/kernels/program.ts";
 import { defaultMatmulTile } from "../../compiler/kernels/tile.ts";
 import type { Manifest } from "../../runtime/contract.ts";
 import type { Device } from "../../runtime/device.ts";
 import { openWasm } from "../../runtime/devices/wasm.ts";
 
+interface PlanOptions {
+  /** Every value keeps its place to the end, so that it can be read. */
+  readonly keepsAll?: boolean;
+  readonly tile?: MatmulTile;
+}
+
 export async function manifestOf(
   graphs: readonly Graph[],
-  keepsAll = false,
+  { keepsAll = false, tile = defaultMatmulTile }: PlanOptions = {},
 ): Promise<{ manifest: Manifest; module: Uint8Array }> {
-  const plan = planTarget({ graphs, updates: new Set(), tileOf: () => defaultMatmulTile, keepsAll });
+  const plan = planTarget({ graphs, updates: new Set(), tileOf: () => tile, keepsAll });
   const kernels = renderKernels(plan, "case");
   const module = await assemble(kernels.files);
   const manifest: Manifest = {
@@ -28,8 +35,8 @@ export async function manifestOf(
   return { manifest, module };
 }
 
-export async function openGraphs(graphs: readonly Graph[], threads = 2, keepsAll = false): Promise<Device> {
-  const { manifest, module } = await manifestOf(graphs, keepsAll);
+export async function openGraphs(graphs: readonly Graph[], threads = 2, options: PlanOptions = {}): Promise<Device> {
+  const { manifest, module } = await manifestOf(graphs, options);
   return openWasm(manifest, module, { threads });
 }
 

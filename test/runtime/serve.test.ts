@@ -214,3 +214,17 @@ describe("the sampler", () => {
     expect(() => choose({ temperature: 0 }, 0.5, Float32Array.of(Number.POSITIVE_INFINITY))).toThrow(/Infinity/);
   });
 });
+
+it("logits do not depend on what is trained at once, also where sizes pad to the same", async () => {
+  const tokens = prompt(32);
+  const logitsWith = async (sequence: number) => {
+    const overrides = [`train.sequence=${sequence}`, "train.batch={ sequences: 2, micro: 1 }", "serve.tokens=32"];
+    const model = await openTiny(tinySpec, overrides);
+    await model.initialize();
+    const logits = await model.logits(tokens);
+    await model.close();
+    return logits;
+  };
+  const expected = await logitsWith(48);
+  for (const sequence of [31, 30, 17, 32]) expect(await logitsWith(sequence), `sequence ${sequence}`).toEqual(expected);
+});

@@ -3,6 +3,8 @@
 
 import { dim, rowsOf, tensor, widthOf } from "../../graph/types.ts";
 import type { MatmulRequest } from "../../ops/skeletons.ts";
+import { invariant } from "../../source/diagnostic.ts";
+import { tileStep } from "../../targets/wasm/limits.ts";
 import { lineFloats, plannedTensor } from "../layout.ts";
 import type { Count, Launch, MatmulKernel, Operand, PackKernel, PlannedTensor } from "../plan.ts";
 import {
@@ -61,6 +63,7 @@ export function launchProduct(planner: NodePlanner, product: Product): void {
   const rows = form === "TN" ? widthOf(a.type) : 0;
   const depth = form === "TN" ? 0 : widthOf(a.type);
   const tile = fitTile(planner.matmulTile, columns);
+  invariant(tile.rows % tileStep.rows === 0 && tile.columns % tileStep.columns === 0, "a tile of part registers");
   const added = addend !== undefined ? "rows" : first !== undefined ? "state" : "none";
   const kernel = planner.kernels.get<MatmulKernel>(
     [

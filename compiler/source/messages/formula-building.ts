@@ -123,3 +123,13 @@ export const losesNumber = (place: Place, output: string, at: string, exact: num
   details: [`at ${at}, ${output} should be ${exact}`],
   help: "keep infinities from meeting zeros: bound the argument with clamp, or use sigmoid, silu, softplus or tanh",
 });
+
+export const seesLater = (place: Place, mask: string, q: number, k: number): Diagnostic => ({
+  code: "mask/sees-later-tokens",
+  severity: "warning",
+  claim: `with this mask the token at ${q} sees the one at ${k}, which comes after it`,
+  place,
+  label: "true where k > q",
+  details: ["training sees what it is to predict; generation does not, and will not do as well"],
+  help: `write \`k <= q && (${mask})\``,
+});

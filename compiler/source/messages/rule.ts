@@ -104,3 +104,18 @@ export function tileOption(name: string, place: Place): Diagnostic {
 export function tileTooLarge(extent: number, most: number, place: Place): Diagnostic {
   return rule("error", "tile/too-large", `an extent of a tile is at most ${most}, not ${extent}`, place);
 }
+
+export function tileUneven(extent: number, step: number, axis: string, place: Place): Diagnostic {
+  const below = extent - (extent % step);
+  const fitting = [below, below + step].filter((value) => value > 0);
+  return rule(
+    "error",
+    "tile/uneven",
+    `a tile of ${extent} ${extent === 1 ? axis.slice(0, -1) : axis}: ${extent} is no multiple of ${step}`,
+    place,
+    {
+      label: `registers hold ${step} ${axis}, and a tile is whole ones`,
+      help: `write ${either(fitting.map(String))}`,
+    },
+  );
+}
