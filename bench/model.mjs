@@ -93,7 +93,7 @@ export async function openGraphs(graphs, threads) {
       load("runtime/devices/wasm.js"),
       load("compiler/kernels/tile.js"),
     ]);
-  const plan = planTarget({ graphs, updates: new Set(), tileOf: () => defaultMatmulTile });
+  const plan = planTarget({ graphs, updates: new Set(), tileOf: () => ({ tile: defaultMatmulTile, key: undefined }) });
   const kernels = renderKernels(plan, "bench");
   const manifest = { ...targetManifest(plan, kernels), name: "bench", parameters: [] };
   const device = await openWasm(manifest, await assemble(kernels.files), { threads });

@@ -58,16 +58,20 @@ export function buildPrograms(spec: Spec, measure = unmeasured): Programs {
   const counts = countsOf(spec);
   const model = measure("model", () => buildModel(spec, diagnostics));
   diagnostics.throwIfErrors();
-  const forward = model.sequence === undefined ? [model.extend] : [model.sequence, model.extend];
+  const { sequence, extend } = model;
+  const forward = sequence === undefined ? [extend] : [sequence, extend];
   const differentiated = measure("differentiate", () =>
-    forward.flatMap((graph) => (graph === model.sequence ? trainingGraphs(graph) : [graph])),
+    sequence === undefined ? forward : [gradientsOf(sequence), ...forward],
+  );
+  const summed = measure("accumulate-loss", () =>
+    differentiated.map((graph) => (graph === extend ? graph : accumulateLoss(graph, lossPrograms[graph.name]))),
   );
   measure("check rules", () => {
-    for (const problem of ruleProblems(spec, differentiated, counts)) diagnostics.add(problem);
+    for (const problem of ruleProblems(spec, summed, counts)) diagnostics.add(problem);
   });
   diagnostics.throwIfErrors();
   const precise = measure("assign-precision", () =>
-    differentiated.map((graph) => assignPrecision(graph, spec.precision, counts)),
+    summed.map((graph) => assignPrecision(graph, spec.precision, counts)),
   );
   const recomputed = measure("choose-recompute", () =>
     precise.map(({ graph }) => chooseRecompute(graph, spec.recompute, counts)),
@@ -78,9 +82,10 @@ export function buildPrograms(spec: Spec, measure = unmeasured): Programs {
     model,
     graphs,
     stages: [
-      { stage: "model", graphs: forward },
-      { stage: "differentiate", graphs: differentiated },
-      { stage: "assign-precision", graphs: precise.map(({ graph }) => graph) },
+      { stage: "model", graphs: [...forward, ...update] },
+      { stage: "differentiate", graphs: [...differentiated, ...update] },
+      { stage: "accumulate-loss", graphs: [...summed, ...update] },
+      { stage: "assign-precision", graphs: [...precise.map(({ graph }) => graph), ...update] },
       { stage: "choose-recompute", graphs },
     ],
     notes: [...precise.flatMap(({ notes }) => notes), ...recomputed.flatMap(({ notes }) => notes)],
@@ -88,12 +93,16 @@ export function buildPrograms(spec: Spec, measure = unmeasured): Programs {
   };
 }
 
-/** The sequence graph as training and evaluation use it. */
-function trainingGraphs(sequence: Graph): Graph[] {
-  const seeds = new Map([["losses", "step.inverse_targets"]]);
-  const gradients = differentiate(sequence, { name: "gradients", seeds, gradientName });
-  return [accumulateLoss(gradients, "micro_step"), accumulateLoss(sequence, "evaluate")];
-}
+/** What graphs with losses are called as programs. */
+const lossPrograms: Readonly<Record<string, string>> = { gradients: "micro_step", sequence: "evaluate" };
+
+/** The sequence graph with the gradients of its parameters. */
+const gradientsOf = (sequence: Graph): Graph =>
+  differentiate(sequence, {
+    name: "gradients",
+    seeds: new Map([["losses", "step.inverse_targets"]]),
+    gradientName,
+  });
 
 /** Spec → kernels and manifest. */
 export function compile(spec: Spec, measure = unmeasured): Build {

@@ -141,7 +141,7 @@ export class Model {
     return evaluateStream(this.device, training, "tokens" in text ? text : this.#encode(text));
   }
 
-  /** The logits behind every token of one sequence: [tokens, vocab], row by row. */
+  /** The logits after every token of one sequence: [tokens, vocab], row by row. */
   async logits(tokens: ArrayLike<number>): Promise<Float32Array> {
     this.#checkWeights();
     const { context, vocab } = this.manifest.model;

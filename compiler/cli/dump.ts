@@ -5,7 +5,14 @@ import type { Build } from "../compile.ts";
 import { deviceFlag, outFlag, readSpecOrThrow, type SpecFlags, setFlag, warn } from "./spec-flags.ts";
 
 /** In the order in which they run. */
-const graphStages = ["model", "differentiate", "assign-precision", "choose-recompute", "fuse"] as const;
+const graphStages = [
+  "model",
+  "differentiate",
+  "accumulate-loss",
+  "assign-precision",
+  "choose-recompute",
+  "fuse",
+] as const;
 const planStages = ["schedule", "plan-memory"] as const;
 export const dumpStages = [...graphStages, ...planStages] as const;
 

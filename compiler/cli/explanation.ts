@@ -4,6 +4,7 @@ import type { Build } from "../compile.ts";
 import type { Node } from "../graph/graph.ts";
 import { printShapes } from "../graph/print.ts";
 import { tensorBytes } from "../kernels/plan-memory.ts";
+import { opOf } from "../ops/index.ts";
 import { size } from "../source/messages/device.ts";
 import { rangeOf } from "../spec/ranges.ts";
 import { matches, type Operation, type Selector } from "../spec/selector.ts";
@@ -62,12 +63,16 @@ function accountsOf(
       const account = accountOf(node.path);
       for (const name of node.classes) account.classes.add(name);
       account.add("computes", `${graph.name} ${node.direction} ${node.op}: ${printShapes(node)}`);
+      account.add("formula", `${opOf(node).formula(node)}, from ${node.key}`);
     }
   }
-  for (const { path, topic, sentence } of notes) if (isAsked(path)) accountOf(path).add(topic, sentence);
+  for (const { path, direction, topic, sentence } of notes) {
+    if (isAsked(path, direction)) accountOf(path).add(topic, sentence);
+  }
   for (const program of plan.programs) {
     for (const { kernel, use } of program.waves.flat()) {
-      if (isAsked(use.path)) accountOf(use.path).add("tile", `${kernel.facts.name}: ${kernel.facts.tile}`);
+      if (isAsked(use.path, use.direction))
+        accountOf(use.path).add("tile", `${kernel.facts.name}: ${kernel.facts.tile}`);
     }
     for (const { tensor, offset } of program.transient) {
       const path = [...accounts.keys()].find((own) => tensor.name.startsWith(`${own}.`));
@@ -99,7 +104,7 @@ function groups(accounts: readonly { readonly path: string; readonly text: strin
   }
   return [...found.values()].map(({ first, pattern, body, indices }) => {
     if (indices.length < 2) return first;
-    return `${pattern.replace("[*]", `[${rangeOf(indices)}]`)}\n${body.replace(/ at \d+$/gm, "")}`;
+    return `${pattern.replace("[*]", `[${rangeOf(indices.toSorted((a, b) => a - b))}]`)}\n${body.replace(/ at \d+$/gm, "")}`;
   });
 }
 

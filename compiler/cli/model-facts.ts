@@ -26,7 +26,7 @@ export function parametersByPart({ parameters }: Manifest): PartSize[] {
   });
 }
 
-/** By the paths of language.md. */
+/** By the paths of docs/language.md. */
 function partOf(path: string): Part {
   if (/(^|[._])norm$/.test(path)) return "norm";
   const [, block] = /^layers\[\d+\]\.(attention|ffn)\./.exec(path) ?? [];
@@ -37,7 +37,7 @@ function partOf(path: string): Part {
 /**
  * FLOPs of training per token: 6 (N - input embedding) + 3 A, with A the causal half of the attention products.
  *
- * Source: numerics.md 6.1. A tied embedding is the head's matrix, so it is multiplied with and stays in N.
+ * Source: 6 N per token, Kaplan et al., arXiv:2001.08361, and attention on top. A tied embedding is the head's matrix, so it is multiplied with and stays in N.
  */
 export function trainingFlops({ model, train }: Spec, manifest: Manifest): FlopsFacts {
   const parameters = parametersByPart(manifest).reduce((sum, part) => sum + part.parameters, 0);

@@ -17,7 +17,7 @@ export function addTokenizerVerb(program: Command): void {
     .command("train")
     .description("train a byte-level BPE tokenizer on .txt and .jsonl files")
     .argument("<patterns...>", "files or patterns such as 'corpus/*.txt'")
-    .addOption(wholeFlag("vocab", "how many tokens it has", 1).makeOptionMandatory())
+    .addOption(wholeFlag("vocab", "the number of tokens", 1).makeOptionMandatory())
     .option("--skip-bad-lines", "leave out and count lines of .jsonl files that cannot be used")
     .addOption(outFlag("the file to write (default: tokenizer.json)"))
     .action(trainTokenizer);

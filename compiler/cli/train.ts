@@ -32,7 +32,7 @@ export function addTrainVerb(program: Command): void {
     .addOption(outFlag("the run folder (default: runs/<name>)"))
     .addOption(deviceFlag("the device to train on"))
     .addOption(threadsFlag())
-    .addOption(new Option("--resume", "go on behind the run's newest checkpoint").conflicts("weights"))
+    .addOption(new Option("--resume", "go on from the run's newest checkpoint").conflicts("weights"))
     .option("--weights <file>", "begin with the weights of a safetensors file")
     .option("--order <file>", "a JSON file with the token offsets of every step's sequences")
     .addOption(setFlag())

@@ -195,7 +195,7 @@ function sharedMembers({ train }: Spec): OptionalKind<TypeAliasDeclarationStruct
 }
 
 function modelInterface({ model, name }: Spec): OptionalKind<InterfaceDeclarationStructure> {
-  const logits = `The logits behind every token of one sequence: [tokens, ${literal(model.vocab)}], row by row.`;
+  const logits = `The logits after every token of one sequence: [tokens, ${literal(model.vocab)}], row by row.`;
   return {
     name: "SpecModel",
     isExported: true,

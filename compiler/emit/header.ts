@@ -1,11 +1,19 @@
 // The header of a kernel: provenance that does not churn. No date, version, path of a machine or line number.
 
 import type { Kernel, Use } from "../kernels/plan.ts";
+import { rangeOf } from "../spec/ranges.ts";
 import { commentText } from "./comment.ts";
 
-/** `path direction (key)` with layers as `layers[*]`: many launches are one line. */
-function useLine({ path, direction, key }: Use): string {
-  return `${path.replace(/\[\d+\]/g, "[*]")} ${direction} (${key})`;
+/** `layers[0..3].ffn.up dgrad (model.ffn)`: uses that differ in the layer are one line. */
+function useLines(uses: readonly Use[]): string[] {
+  const layers = new Map<string, Set<number>>();
+  for (const { path, direction, key } of uses) {
+    const line = `${path.replace(/\[\d+\]/, "[*]")} ${direction} (${key})`;
+    const own = layers.get(line) ?? new Set();
+    const [, index] = /\[(\d+)\]/.exec(path) ?? [];
+    layers.set(line, index === undefined ? own : own.add(Number(index)));
+  }
+  return [...layers].map(([line, own]) => line.replace("*", rangeOf([...own].sort((a, b) => a - b)))).sort();
 }
 
 const distinct = (lines: readonly string[]): string[] => [...new Set(lines)].sort();
@@ -18,7 +26,9 @@ export function headerText(
   extension: string,
   mark: string,
 ): string {
-  const { name, summary, formula, source, operands, tile } = kernel.facts;
+  const { name, summary, formula, source, count, tile } = kernel.facts;
+  const counted = count === undefined ? [] : [{ name: "count", description: count }];
+  const operands = [...kernel.facts.operands, ...counted];
   const width = Math.max(...operands.map((operand) => operand.name.length));
   const block = (title: string, lines: readonly string[]): string[] =>
     lines.map((line, i) => `${(i === 0 ? `${title}:` : "").padEnd(10)}${line}`);
@@ -33,7 +43,7 @@ export function headerText(
     ),
     ...block("tile", [tile]),
     ...block("chosen", distinct(uses.map((use) => use.because))),
-    ...block("used by", distinct(uses.map(useLine))),
+    ...block("used by", useLines(uses)),
     ...block("spec", [spec]),
     ...block("template", [`templates/wasm/${kernel.template}.${extension}.hbs`]),
   ];

@@ -1,5 +1,5 @@
 // Running error analysis of a formula: how far a kernel that rounds every operation may be from the exact value.
-// The one source of tolerances for formula kernels (numerics.md, section 0).
+// The one source of tolerances for formula kernels.
 
 import type { Evaluation, InputValues, Space } from "./evaluate.ts";
 import { evaluateFormula, power, valueCount, valueIndex } from "./evaluate.ts";

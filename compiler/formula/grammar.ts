@@ -50,7 +50,7 @@ export class Grammar extends CstParser {
   });
 
   // operand = { "-" | "!" } ( number | name [ "(" [ arguments ] ")" ] | "(" expression ")" )
-  // One rule, not four: a level of brackets costs stack for each rule that it passes through (B1 of faults.md).
+  // One rule, not four: a level of brackets costs stack for each rule that it passes through.
   readonly operand: Rule = this.RULE("operand", () => {
     this.MANY(() => this.CONSUME(t.PrefixOperator));
     this.OR([

@@ -48,14 +48,14 @@ export interface ConstantRule {
     | undefined;
 }
 
-/** Which of the three products of a matmul a node is; other ops are fprop or dgrad. */
-export type Direction = "fprop" | "dgrad" | "wgrad";
+/** Which of the three products of a matmul a node is; other ops of a model are fprop or dgrad, the optimiser's update. */
+export type Direction = "fprop" | "dgrad" | "wgrad" | "update";
 
 export interface NodePlace {
   /** The operation's path, such as `layers[3].attention.q`. */
   readonly path: string;
   readonly direction: Direction;
-  /** Classes of language.md: linear, norm, activation. */
+  /** Classes of docs/language.md: linear, norm, activation. */
   readonly classes: readonly string[];
   /** The key of the spec that it comes from, such as `model.layers` or `model.ffn.activation`. */
   readonly key: string;

@@ -82,7 +82,7 @@ export const invariants: Table = {
       message: ({ node }) => `${node.op} makes persistent contents without updating any in place`,
     },
     {
-      holds: ({ node }, { isTraining }) => node.direction === "fprop" || isTraining,
+      holds: ({ node }, { isTraining }) => !["dgrad", "wgrad"].includes(node.direction) || isTraining,
       message: ({ node }) => `${node.op} is a ${node.direction} in a graph without gradients`,
     },
     {
@@ -199,7 +199,7 @@ function inferenceFault(node: Node, facts: OpFacts): string | undefined {
 }
 
 /** The passes in order: an invariant holds from its own on. */
-const passes = ["model", "differentiate", "assign-precision", "choose-recompute", "fuse"];
+const passes = ["model", "differentiate", "accumulate-loss", "assign-precision", "choose-recompute", "fuse"];
 
 /** Everything that is wrong with a graph after a pass, as `pass graph path: sentence`; empty if nothing is. */
 export function verifyGraph(graph: Graph, pass: string, facts: OpFacts): string[] {

@@ -3,7 +3,7 @@
 import type { Formula } from "../formula/formula.ts";
 import type { PhasePlan } from "../formula/phases.ts";
 import type { Extent } from "../formula/terms.ts";
-import type { ConstantRule, Storage } from "../graph/graph.ts";
+import type { ConstantRule, Direction, Storage } from "../graph/graph.ts";
 import type { TensorType } from "../graph/types.ts";
 
 /** How a tensor lies in memory. Sizes in elements; every row starts on 16 bytes. */
@@ -71,6 +71,8 @@ export interface KernelFacts {
   readonly source: string;
   /** Operands in table order, as `x: f32 rows of 128, 144 apart`. */
   readonly operands: readonly { readonly name: string; readonly description: string }[];
+  /** What the entry behind the operands counts; undefined: there is none. */
+  readonly count: string | undefined;
   readonly tile: string;
 }
 
@@ -78,7 +80,7 @@ export interface KernelFacts {
 export interface Use {
   /** The operation that the launch computes a part of. */
   readonly path: string;
-  readonly direction: string;
+  readonly direction: Direction;
   /** The spec's key that it comes from. */
   readonly key: string;
   readonly because: string;
@@ -221,14 +223,14 @@ export interface AttentionKernel extends AttentionNumbers {
   readonly sequence: number;
   /** Queries per tile. */
   readonly queryChunk: number;
-  readonly statisticsPitch: number;
+  readonly logSumExpPitch: number;
 }
 
 export interface AttentionBackwardKernel extends AttentionNumbers {
   readonly template: "attention-backward";
   readonly facts: KernelFacts;
   readonly sequence: number;
-  readonly statisticsPitch: number;
+  readonly logSumExpPitch: number;
 }
 
 export interface AttentionPagedKernel extends AttentionNumbers {

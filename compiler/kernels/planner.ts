@@ -62,8 +62,11 @@ export interface PlannerShared {
   readonly tensors: Map<Value, PlannedTensor>;
   readonly derived: DerivedTensors;
   readonly kernels: SharedKernels;
-  readonly tileOf: (node: Node) => MatmulTile;
+  readonly tileOf: TileChooser;
 }
+
+/** The tile of a node's products, and the key that says so; undefined: the default. */
+export type TileChooser = (node: Node) => { readonly tile: MatmulTile; readonly key: string | undefined };
 
 /** The planning of one node. */
 export class NodePlanner {
@@ -75,7 +78,7 @@ export class NodePlanner {
   readonly launches: Launch[] = [];
   readonly notes: Note[] = [];
   readonly #tensors: Map<Value, PlannedTensor>;
-  readonly #tileOf: (node: Node) => MatmulTile;
+  readonly #tileOf: TileChooser;
   #workspaces = 0;
 
   constructor(node: Node, op: Op, because: string, shared: PlannerShared) {
@@ -117,8 +120,13 @@ export class NodePlanner {
     return labelOf(this.node, this.op.name);
   }
 
+  /** The tile of the node's products, with a note where it comes from. */
   get matmulTile(): MatmulTile {
-    return this.#tileOf(this.node);
+    const { tile, key } = this.#tileOf(this.node);
+    const { rows, columns, depth } = tile;
+    const from = key === undefined ? "the default" : `from ${key}`;
+    this.note("tile", `${this.node.op} (${this.node.direction}): ${rows} x ${columns} x ${depth}, ${from}`);
+    return tile;
   }
 
   launch(launch: Omit<Launch, "use">): void {
@@ -131,28 +139,36 @@ export class NodePlanner {
   }
 
   note(topic: string, sentence: string): void {
-    this.notes.push({ path: this.node.path, topic, sentence });
+    this.notes.push({ path: this.node.path, direction: this.node.direction, topic, sentence });
   }
 
   /** Facts of a kernel that is the op itself. */
-  facts(name: string, operands: readonly OperandFact[], tile: string): KernelFacts {
+  facts(name: string, operands: readonly OperandFact[], tile: string, count?: string): KernelFacts {
     const { summary, source } = describeNode(this.node, this.op);
-    return kernelFacts({ name, summary, formula: this.op.formula(this.node), source }, operands, tile);
+    return kernelFacts({ name, summary, formula: this.op.formula(this.node), source }, operands, tile, count);
   }
 }
 
-export interface OperandFact {
-  readonly name: string;
-  readonly tensor: PlannedTensor;
-}
+export type OperandFact = { readonly name: string } & (
+  | { readonly tensor: PlannedTensor }
+  | { readonly description: string }
+);
+
+/** The entry behind the operands of kernels that are told how much there is. */
+export const counted = (what = "rows"): string => `i32, ${what} of this run`;
 
 export const kernelFacts = (
   facts: Pick<KernelFacts, "name" | "summary" | "formula" | "source">,
   operands: readonly OperandFact[],
   tile: string,
+  count?: string,
 ): KernelFacts => ({
   ...facts,
-  operands: operands.map(({ name, tensor }) => ({ name, description: describe(tensor) })),
+  operands: operands.map((operand) => ({
+    name: operand.name,
+    description: "tensor" in operand ? describe(operand.tensor) : operand.description,
+  })),
+  count,
   tile,
 });
 

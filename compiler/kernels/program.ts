@@ -1,10 +1,11 @@
 // Graphs → programs: kernels selected, launches in waves, memory placed. What emit/ turns into files.
 
-import type { Graph, Node } from "../graph/graph.ts";
+import type { Graph } from "../graph/graph.ts";
+import { size } from "../source/messages/device.ts";
 import type { Note } from "../source/notes.ts";
 import type { Launch, PlannedTensor } from "./plan.ts";
 import { type Arena, arenaOf, type PlacedTensor, placePersistent, placeTransient } from "./plan-memory.ts";
-import { DerivedTensors, type MatmulTile, SharedKernels } from "./planner.ts";
+import { DerivedTensors, SharedKernels, type TileChooser } from "./planner.ts";
 import { schedule, type Wave } from "./schedule.ts";
 import { selectKernels } from "./select.ts";
 
@@ -34,7 +35,7 @@ export interface PlanRequest {
   readonly graphs: readonly Graph[];
   /** Programs that change parameters, and so make the derived copies again at their end. */
   readonly updates: ReadonlySet<string>;
-  readonly tileOf: (node: Node) => MatmulTile;
+  readonly tileOf: TileChooser;
   /** Keep every tensor of a run apart, so that all of them can be read afterwards. */
   readonly keepsAll?: boolean;
 }
@@ -92,5 +93,5 @@ function makeProgram(
 const memoryNote = ({ name, activationBytes, activationSum, waves }: Program): Note => ({
   path: name,
   topic: "memory",
-  sentence: `${name} takes ${activationBytes} bytes for what lives during a run (${activationSum} without sharing), ${waves.flat().length} launches in ${waves.length} waves`,
+  sentence: `${name} takes ${size(activationBytes)} for what lives during a run (${size(activationSum)} without sharing), ${waves.flat().length} launches in ${waves.length} wave${waves.length === 1 ? "" : "s"}`,
 });

@@ -49,8 +49,9 @@ export function selectKernels(graph: Graph, shared: Omit<PlannerShared, "tensors
     // The table's entry for a name takes requests of that name: the one place where that is not visible to the checker.
     (skeletons[request.skeleton] as SkeletonPlanner<SkeletonRequest>)(planner, request);
     launches.push(...planner.launches);
-    for (const { kernel } of planner.launches.slice(0, 1)) {
-      planner.note("kernel", `${node.op} (${node.direction}) runs as ${kernel.facts.name}: ${choice.because}`);
+    const kernels = new Set(planner.launches.map(({ kernel }) => kernel.facts.name));
+    if (kernels.size > 0) {
+      planner.note("kernel", `${node.op} (${node.direction}) runs as ${[...kernels].join(", ")}: ${choice.because}`);
     }
     notes.push(...planner.notes);
   }

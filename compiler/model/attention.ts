@@ -77,7 +77,7 @@ function emitAngles(
     const table = emitter.builder.give(name, type, "constant", rule);
     const known = emitter.builder.nodes.find((node) => node.inputs[0] === table && node.inputs[1] === positions);
     if (known !== undefined) return known.outputs[0];
-    return emitter.emit(gather, [table, positions], null, place("embedding", "model.attention.rope"))[0];
+    return emitter.emit(gather, [table, positions], null, place("rope", "model.attention.rope"))[0];
   });
   return [rows[0], rows[1]];
 }

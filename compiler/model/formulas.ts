@@ -23,6 +23,9 @@ const parametersOf: Readonly<Record<Exclude<Role, "activation">, readonly Parame
 
 const keyOf = (formula: SpecFormula, role: Role): string => `${role} ${formula.text.text}`;
 
+/** What headers and dumps call the result. */
+const outputOf: Readonly<Record<Role, string>> = { activation: "y", score: "score", mask: "visible" };
+
 /** Builds the formulas of a spec and reports what is wrong with their meaning. */
 export class SpecFormulas {
   readonly #diagnostics: Diagnostics;
@@ -62,7 +65,7 @@ export class SpecFormulas {
       parameters,
       definitions: formula.definitions,
       diagnostics: this.#diagnostics,
-      output: "y",
+      output: outputOf[role],
       extent: role === "activation" ? ELEMENT : UNIFORM,
       result: role === "mask" ? "condition" : "number",
       rows: false,

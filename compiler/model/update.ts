@@ -7,7 +7,7 @@ import { emitterFor } from "../ops/index.ts";
 import { globalNorm } from "../ops/reduce.ts";
 import { matches } from "../spec/selector.ts";
 import type { AdamwSpec, TrainSpec } from "../spec/spec.ts";
-import { place } from "./context.ts";
+import { place as forwardPlace } from "./context.ts";
 import type { Parameter } from "./parameters.ts";
 
 /** Names of persistent values that belong to a parameter. */
@@ -26,12 +26,13 @@ export function buildUpdate(
   const emitter = emitterFor(builder);
   const [beta1, beta2] = train.optimizer.betas;
   const tensors = parameters.map((parameter) => giveTensors(builder, parameter));
-  const at = place("update", "train.optimizer");
+  const place = (key: string) => ({ ...forwardPlace("update", key), direction: "update" }) as const;
+  const at = place("train.optimizer");
   const [norm] = emitter.emit(
     globalNorm,
     tensors.map((t) => t.gradient),
     null,
-    place("update", "train.clip"),
+    place("train.clip"),
   );
   const state = (name: string) => builder.give(`optimizer.${name}`, scalar, "state");
   const step = (name: string) => builder.give(`step.${name}`, scalar, "step");
@@ -45,7 +46,7 @@ export function buildUpdate(
     const { weight, gradient, first, second } = tensors[i];
     const inputs = [weight, gradient, first, second, step("learning_rate"), scale, correction1, correction2, finite];
     const attributes = { beta1, beta2, eps: train.optimizer.eps, decay: decayOf(train.optimizer, parameter, counts) };
-    emitter.emit(adamw, inputs, attributes, { ...parameter.place, key: "train.optimizer" });
+    emitter.emit(adamw, inputs, attributes, { ...parameter.place, key: "train.optimizer", direction: "update" });
   });
   return builder.build(
     new Map([

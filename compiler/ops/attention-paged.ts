@@ -2,7 +2,7 @@
 
 import type { Node } from "../graph/graph.ts";
 import { elementCount, widthOf } from "../graph/types.ts";
-import type { AttentionAttributes } from "./attention.ts";
+import { type AttentionAttributes, attentionFormula } from "./attention.ts";
 import { attendHead, type HeadRows } from "./attention-reference.ts";
 import { always, attributesOf, inferBy, noGradient, type Op, standsAlone, type Tensor } from "./contract.ts";
 
@@ -57,7 +57,7 @@ function attend(inputs: readonly Tensor[], node: Node): { values: Float64Array; 
 export const attentionPaged: Op<PagedAttentionAttributes> = {
   name: "attention_paged",
   summary: "Attention of new tokens over cached keys and values, by the blocks of the sequence form.",
-  formula: () => "out = softmax_k(score(scale · q·k) where mask) · v over the pages of the row's sequence",
+  formula: (node) => `${attentionFormula(attributesOf(attentionPaged, node))} over the pages of the row's sequence`,
   source: "Kwon et al., arXiv:2309.06180",
   shapes,
   infer: inferBy(shapes),

@@ -1,5 +1,6 @@
 // Grouped-query attention over packed sequences, with score and mask as formulas, and its gradient.
 
+import { printFormula } from "../formula/print.ts";
 import type { Node } from "../graph/graph.ts";
 import { dim, elementCount, widthOf } from "../graph/types.ts";
 import { attendHead, attendHeadBackward, type HeadCase, type HeadRows } from "./attention-reference.ts";
@@ -18,6 +19,14 @@ export interface AttentionAttributes {
 
 const shapes =
   "q[rows, queries], k[rows, keys], v[rows, keys], documents:i32[rows] -> out[rows, queries], log_sum_exp[rows, heads]";
+
+/** What attention computes, with the spec's formulas in it. */
+export function attentionFormula({
+  headDim,
+  formulas: { score, mask },
+}: Omit<AttentionAttributes, "sequence">): string {
+  return `s = q·k / sqrt(${headDim}); ${printFormula(score)}; ${printFormula(mask)}; out = softmax_k(score where visible) · v`;
+}
 
 /** Columns of one head in the rows [first, first + count). */
 const headRows = (tensor: Tensor, first: number, count: number, column: number): HeadRows => {
@@ -85,7 +94,7 @@ const pairFlops = (node: Node, products: number): number => {
 export const attention: Op<AttentionAttributes> = {
   name: "attention",
   summary: "Softmax attention with grouped keys and values; a row with nothing visible yields zeros.",
-  formula: () => "out = softmax_k(score(scale · q·k) where mask) · v; log_sum_exp kept for the backward pass",
+  formula: (node) => `${attentionFormula(attributesOf(attention, node))}; log_sum_exp kept for the backward pass`,
   source:
     "Vaswani et al., arXiv:1706.03762; groups: Ainslie et al., arXiv:2305.13245; blocks: Dao et al., arXiv:2205.14135",
   shapes,
@@ -161,8 +170,8 @@ function attendBackward(inputs: readonly Tensor[], node: Node): { values: Float6
 export const attentionBackward: Op<AttentionAttributes> = {
   name: "attention_backward",
   summary: "Gradients of queries, keys and values from the saved log-sum-exp.",
-  formula: () =>
-    "p = exp(y - lse); d_v = pᵀ d_out; d_y = p (d_out·v - out·d_out); d_s = d_y score'(s); d_q = scale d_s k; d_k = scale d_sᵀ q",
+  formula: (node) =>
+    `${attentionFormula(attributesOf(attentionBackward, node))}; p = exp(score - log_sum_exp); d_v = pᵀ d_out; d_score = p (d_out·v - out·d_out); d_s = d_score score'(s); d_q = d_s k / sqrt(head_dim); d_k = d_sᵀ q / sqrt(head_dim)`,
   source: "Dao, arXiv:2307.08691",
   shapes: backwardShapes,
   infer: inferBy(backwardShapes),

@@ -58,7 +58,7 @@ export interface Op<A = unknown> {
   readonly inPlace: readonly (readonly [output: number, input: number])[];
   /** The meaning: outputs in f64 from inputs in f64. */
   readonly reference: (inputs: readonly Tensor[], node: Node) => Float64Array[];
-  /** Absolute error bounds of a kernel in the outputs' dtypes, on exactly these inputs (numerics.md 0); 0 means bit-equal. */
+  /** Absolute error bounds of a kernel in the outputs' dtypes, on exactly these inputs; 0 means bit-equal. */
   readonly bounds: (inputs: readonly Tensor[], node: Node) => Float64Array[];
   /** Gradients by input, in order; a value for each input in `wanted`, undefined elsewhere. */
   readonly gradient: Gradient | NoGradient;

@@ -2,8 +2,9 @@
 
 import type { Graph, Node, Value } from "../graph/graph.ts";
 import { GraphCopy } from "../graph/rewrite.ts";
-import { elementCount } from "../graph/types.ts";
+import { bytesOf, elementCount } from "../graph/types.ts";
 import { opOf } from "../ops/index.ts";
+import { size } from "../source/messages/device.ts";
 import type { Note } from "../source/notes.ts";
 import { matches } from "../spec/selector.ts";
 import type { RecomputeRule } from "../spec/spec.ts";
@@ -76,11 +77,12 @@ class Recomputation {
       true,
     );
     this.#clones.set(node, clone);
-    const saved = node.outputs.reduce((bytes, { type }) => bytes + 4 * elementCount(type), 0);
+    const saved = node.outputs.reduce((bytes, { type }) => bytes + bytesOf[type.dtype] * elementCount(type), 0);
     this.notes.push({
       path: node.path,
+      direction: node.direction,
       topic: "recompute",
-      sentence: `computed again in the backward pass (${this.#chosen.get(node)}): ${saved} bytes need not be kept`,
+      sentence: `computed again in the backward pass, from ${this.#chosen.get(node)}: ${size(saved)} need not be kept`,
     });
     return clone;
   }

@@ -3,7 +3,7 @@
 
 import type { Place } from "./text.ts";
 
-/** One thing wrong with the user's input: claim, place, arithmetic, way out (style.md, Messages). */
+/** One thing wrong with the user's input: claim, place, arithmetic, way out. */
 export interface Diagnostic {
   /** `area/what-is-wrong`. */
   readonly code: string;

@@ -1,4 +1,4 @@
-// Diagnostics as a person reads them: sorted, without repetition, each with its frame (style.md, Messages).
+// Diagnostics as a person reads them: sorted, without repetition, each with its frame.
 
 import picocolors from "picocolors";
 import { codeFrame } from "./code-frame.ts";

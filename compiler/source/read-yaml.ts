@@ -1,5 +1,5 @@
 // From a source text to YAML nodes with places. Bounded by scan-yaml.ts; what the library parses silently to something
-// else than it looks (P3 of faults.md) is refused here.
+// else than it looks is refused here.
 
 import * as YAML from "yaml";
 import { type Diagnostics, invariant } from "./diagnostic.ts";
@@ -44,7 +44,7 @@ function isNothing(node: unknown): boolean {
   return YAML.isScalar(node) && node.value === null && node.source === "";
 }
 
-/** No key of a spec has these names, and objects would give them a meaning of their own (P4 of faults.md). */
+/** No key of a spec has these names, and objects would give them a meaning of their own. */
 const reservedKeys: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
 
 interface Joined<Item> {

@@ -1,5 +1,5 @@
 // The bounds of YAML, checked on its words before the library composes anything: depth and size, which would kill the
-// process (P1, P2 of faults.md), and everything of YAML that specs do not use.
+// process, and everything of YAML that specs do not use.
 
 import { CST, Lexer } from "yaml";
 import type { Diagnostic, Diagnostics } from "./diagnostic.ts";

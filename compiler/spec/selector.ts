@@ -2,18 +2,20 @@
 
 import { parseSelector } from "../formula/parse.ts";
 import type { SelectorPathSyntax, SelectorStepSyntax, SelectorSyntax } from "../formula/syntax.ts";
+import type { Direction as NodeDirection } from "../graph/graph.ts";
 import type { Diagnostics } from "../source/diagnostic.ts";
 import * as say from "../source/messages/rule.ts";
 import type { ExpressionText, Place } from "../source/text.ts";
 import { isInRange } from "./ranges.ts";
 
-export type Direction = "fprop" | "dgrad" | "wgrad";
+/** The directions that selectors name: those of a model's operations. */
+export type Direction = Exclude<NodeDirection, "update">;
 
 /** What a selector is tested against. */
 export interface Operation {
   /** Such as `layers[3].attention.q`. */
   readonly path: string;
-  /** Classes of language.md that are no step of the path: linear, norm, activation. */
+  /** Classes of docs/language.md that are no step of the path: linear, norm, activation. */
   readonly classes: readonly string[];
   /** How many of what the path indexes there are, by step name (`layers` → 61): negative indices count from it. */
   readonly counts: ReadonlyMap<string, number>;
@@ -72,9 +74,9 @@ export function everyOperation(place: Place): Selector {
 }
 
 /** Whether a rule with this selector is about an operation, and about a direction if one is given. */
-export function matches(selector: Selector, operation: Operation, direction?: Direction): boolean {
-  if (direction !== undefined && selector.directions !== undefined && !selector.directions.includes(direction))
-    return false;
+export function matches(selector: Selector, operation: Operation, direction?: NodeDirection): boolean {
+  const { directions } = selector;
+  if (direction !== undefined && directions !== undefined && !directions.some((own) => own === direction)) return false;
   const path = pathSteps(operation.path);
   return selector.syntax.alternatives.some(({ steps }) => matchesSteps(steps, path, operation));
 }

@@ -46,7 +46,7 @@ export interface SpecModel extends SharedMembers {
   parameter(name: ParameterName): Promise<Float32Array>;
   /** Sets some or all parameters; names and lengths are checked before anything changes. */
   setParameters(entries: Iterable<readonly [ParameterName, Float32Array]>): Promise<void>;
-  /** The logits behind every token of one sequence: [tokens, 256], row by row. */
+  /** The logits after every token of one sequence: [tokens, 256], row by row. */
   logits(tokens: ArrayLike<number>): Promise<Float32Array>;
 }
 

@@ -16,7 +16,7 @@ export function missingFile(path: string): Fault {
 }
 
 export function notAFile(path: string): Fault {
-  return refuse("not-a-file", "the data is no file that can be read through", path, [
+  return refuse("not-a-file", "the data is not a file that can be read through", path, [
     "it is a folder, a device or a pipe",
   ]);
 }

@@ -68,7 +68,7 @@ export function missingWeight(name: string, nearest: string | undefined): string
 }
 
 export function extraWeight(name: string): string {
-  return `${name} is no parameter of the model`;
+  return `${name} is not a parameter of the model`;
 }
 
 export function otherShape(name: string, found: readonly number[], wanted: readonly number[]): string {

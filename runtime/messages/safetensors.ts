@@ -14,7 +14,7 @@ function refuse(what: string, claim: string, at: string, details: readonly strin
 }
 
 export function headerTooShort(path: string, bytes: number): Fault {
-  return refuse("too-short", "this is no safetensors file: it is too short for a header", place(path, 0), [
+  return refuse("too-short", "this is not a safetensors file: it is too short for a header", place(path, 0), [
     `the header's length takes 8 bytes; the file has ${bytes}`,
   ]);
 }
@@ -22,7 +22,7 @@ export function headerTooShort(path: string, bytes: number): Fault {
 export function headerTooLarge(path: string, length: bigint, limit: number): Fault {
   return refuse(
     "header-too-large",
-    "this is no safetensors file, or its header is too large",
+    "this is not a safetensors file, or its header is too large",
     place(path, 0),
     [`the first 8 bytes give the header ${length} bytes; at most ${limit} are read`],
     "check that the file is the weights themselves and not a pointer or an archive of them",
@@ -32,7 +32,7 @@ export function headerTooLarge(path: string, length: bigint, limit: number): Fau
 export function headerPastEnd(path: string, length: bigint, fileBytes: number): Fault {
   return refuse(
     "header-past-end",
-    "the header ends behind the end of the file",
+    "the header ends past the end of the file",
     place(path, 0),
     [`8 + ${length} bytes of header, ${fileBytes} bytes of file`],
     "fetch the file again: it is incomplete",
@@ -56,7 +56,7 @@ export function tooManyTensors(path: string, limit: number): Fault {
 export function unknownDtype(path: string, byte: number, tensor: string, dtype: string): Fault {
   return refuse(
     "unknown-dtype",
-    `${JSON.stringify(dtype)} is no number format of safetensors`,
+    `${JSON.stringify(dtype)} is not a number format of safetensors`,
     place(path, byte, tensor),
     [`formats: ${dtypeNames.join(", ")}`],
   );
@@ -70,7 +70,7 @@ export function wrongOffsets(
   end: bigint,
   start: bigint,
 ): Fault {
-  return refuse("wrong-offsets", "the tensors do not lie one behind the other", place(path, byte, tensor), [
+  return refuse("wrong-offsets", "the tensors do not lie one after the other", place(path, byte, tensor), [
     `its data_offsets are [${begin}, ${end}]; the tensor before it ends at ${start}`,
   ]);
 }

@@ -25,7 +25,7 @@ export function emptyPrompt(): Fault {
 }
 
 export function promptToken(index: number, token: number, vocab: number): Fault {
-  return refuse("token-outside-vocab", `the prompt holds ${token}, which is no token of the model`, [
+  return refuse("token-outside-vocab", `the prompt holds ${token}, which is not a token of the model`, [
     `at place ${index}; the model's ids are 0 to ${vocab - 1}`,
   ]);
 }

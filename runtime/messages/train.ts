@@ -87,7 +87,7 @@ export function stateIncomplete(folder: string, missing: readonly string[]): Fau
 }
 
 export function orderNotWhole(path: string, step: number, sequences: number, micro: number): Fault {
-  return refuse("order-not-whole", "a step of the order is no whole number of micro-batches", {
+  return refuse("order-not-whole", "a step of the order is not a whole number of micro-batches", {
     at: `${path}: step ${step}`,
     details: [`it has ${sequences} sequences; train.batch.micro is ${micro}`],
   });

@@ -1,4 +1,4 @@
-// Where compile may write (faults.md B15), and that the same spec writes the same bytes everywhere (B16).
+// Where compile may write (fault B15), and that the same spec writes the same bytes everywhere (B16).
 
 import {
   existsSync,

@@ -83,7 +83,7 @@ describe("training", () => {
       child.kill(signal);
       const { status, stdout } = await ended(child);
       expect(status).toBe(0);
-      expect(stdout).toMatch(/stopped behind step \d+ of 400; `--resume` goes on from there/);
+      expect(stdout).toMatch(/stopped after step \d+ of 400; `--resume` goes on from there/);
       expect(checkpoints(out)).toHaveLength(1);
       expect(run([...trainArgs(out), "--resume"]).status).toBe(0);
       expect(weightsOf(out)).toEqual(weightsOf("runs/whole"));

@@ -112,9 +112,11 @@ describe("normalize, schema, dump, explain", () => {
 
   test("dump says (unchanged) where a pass changes nothing, and what it made where it does", async () => {
     expect((await mspec(["dump", tiny, "--after", "assign-precision"])).stdout).toBe("(unchanged)\n");
-    expect((await mspec(["dump", tiny, "--after", "choose-recompute", "--set", "recompute=[]"])).stdout).toContain(
-      "graph update",
+    expect((await mspec(["dump", tiny, "--after", "choose-recompute"])).stdout).toBe("(unchanged)\n");
+    expect((await mspec(["dump", tiny, "--after", "choose-recompute", "--set", "recompute=[norm]"])).stdout).toMatch(
+      /^graph micro_step\n(.|\n)*# layers\[1\]\.ffn\.norm fprop(.|\n)*graph update\n/,
     );
+    expect((await mspec(["dump", tiny, "--after", "accumulate-loss"])).stdout).toContain("graph evaluate\n");
     const model = (await mspec(["dump", tiny, "--after", "model"])).stdout;
     expect(model).toMatch(/^graph sequence\ngiven\n/);
     expect(model).toContain(
@@ -166,7 +168,7 @@ describe("init", () => {
     expect(readFileSync(join(folder, "README.md"), "utf8")).toBe("mine");
   });
 
-  test.each(["My Model", "1st", "a".repeat(64), "-"])("%j is no name of a model", async (name) => {
+  test.each(["My Model", "1st", "a".repeat(64), "-"])("%j is not a name for a model", async (name) => {
     const { status, stderr } = await mspec(["init", "-o", inScratch("x"), "--", name], scratch.path);
     expect(stderr).toMatch(/^init\/bad-name: /);
     expect(status).toBe(2);

@@ -1,5 +1,5 @@
 // A compile that is killed, or whose disk fails, at every system call that changes the file system: what the folder held
-// before is there afterwards or comes back with the next compile, and nothing is left lying about (faults.md B15, J6).
+// before is there afterwards or comes back with the next compile, and nothing is left lying about (faults B15, J6).
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";

@@ -98,7 +98,7 @@ function shapeOf(formula: Formula): string[] {
     });
 }
 
-/** What a careful hand writes (design, formulas.md, "Derived backward against hand-written"). */
+/** What a careful hand writes: loads, values along the row, stores and operations of each pass. */
 test.each([
   ["rms_norm", ["r"], ["3L1S4", "3L1S4"]],
   ["rms_norm", [], ["3L0S3", "3L2S6"]],

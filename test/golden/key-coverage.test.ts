@@ -1,4 +1,4 @@
-// Every key of a spec does something (language.md, rule 3): each leaf of a maximal spec is changed to another legal value,
+// Every key of a spec does something (docs/language.md): each leaf of a maximal spec is changed to another legal value,
 // and the code of a kernel or a fact of the manifest must change with it.
 
 import { expect, test } from "vitest";

@@ -1,5 +1,5 @@
-// The names that the wasm templates use and the fields that their views have are the same, both ways (style.md, Templates
-// 3): a field that no template names is dead, and a name that no view has is caught here before a rare branch prints it.
+// The names that the wasm templates use and the fields that their views have are the same, both
+// ways: a field that no template names is dead, and a name that no view has is caught here before a rare branch prints it.
 
 import Handlebars from "handlebars";
 import { expect, test } from "vitest";

@@ -24,6 +24,7 @@ test.each([
   expect(stages.map(({ stage }) => stage)).toEqual([
     "model",
     "differentiate",
+    "accumulate-loss",
     "assign-precision",
     "choose-recompute",
     "fuse",

@@ -1,4 +1,4 @@
-// Row A16 of faults.md: what is no readable regular file of at most 1 MiB is refused in words before it is read.
+// Fault A16: what is no readable regular file of at most 1 MiB is refused in words before it is read.
 
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
@@ -32,7 +32,7 @@ test("a directory", () => {
 
 test("a file below a file", () => {
   writeFileSync(inFolder("f"), "a: 1");
-  expect(fault(inFolder("f/x"))).toBe("file/not-found: `/f/x` cannot be read: a part of its path is no directory");
+  expect(fault(inFolder("f/x"))).toBe("file/not-found: `/f/x` cannot be read: a part of its path is not a directory");
 });
 
 test("a link to itself", () => {
@@ -49,9 +49,9 @@ test("a sparse file of 1 GiB is refused by its size", () => {
 });
 
 test.skipIf(process.platform === "win32")("a device and a FIFO that nobody writes to", () => {
-  expect(fault("/dev/zero")).toBe("file/not-regular: `/dev/zero` is no regular file");
+  expect(fault("/dev/zero")).toBe("file/not-regular: `/dev/zero` is not a regular file");
   execFileSync("mkfifo", [inFolder("fifo")]);
-  expect(fault(inFolder("fifo"))).toBe("file/not-regular: `/fifo` is no regular file");
+  expect(fault(inFolder("fifo"))).toBe("file/not-regular: `/fifo` is not a regular file");
 });
 
 test("a file without permission", (context) => {

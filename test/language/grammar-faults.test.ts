@@ -1,4 +1,4 @@
-// Faults of expressions as text: rows B1, B2, B5, B7 and B10 of faults.md, each with its code and the place of its caret.
+// Faults of expressions as text: faults B1, B2, B5, B7 and B10, each with its code and the place of its caret.
 
 import { describe, expect, test } from "vitest";
 import * as parser from "../../compiler/formula/parse.ts";
@@ -69,12 +69,12 @@ describe("B2: the caret is at the word and the message says what was expected", 
     ["(a))", "unexpected 3..4: `)` does not belong here: expected an operator or the end"],
     ["a b", "unexpected 2..3: `b` does not belong here: expected `:`, `(`, an operator or the end"],
     ["1..2", "unexpected 1..3: `..` does not belong here: expected an operator or the end"],
-    ["1e", "malformed-number 0..2: `1e` is no number"],
-    ["0x", "malformed-number 0..2: `0x` is no number"],
+    ["1e", "malformed-number 0..2: `1e` is not a number"],
+    ["0x", "malformed-number 0..2: `0x` is not a number"],
     [".", "unexpected 0..1: `.` does not belong here: expected `let`, a name, `-`, `!`, a number or `(`"],
     ["5.", "unexpected 1..2: `.` does not belong here: expected an operator or the end"],
-    ['"x', 'foreign-sign 0..1: `"` is no sign of the language'],
-    ["a ? b : c", "foreign-sign 2..3: `?` is no sign of the language"],
+    ['"x', 'foreign-sign 0..1: `"` is not a sign of the language'],
+    ["a ? b : c", "foreign-sign 2..3: `?` is not a sign of the language"],
     ["let a = 1", "unexpected 9..10: the expression ends too early: expected an operator or `;`"],
     ["let a = 1; let a = 2; a", "name-twice 15..16: the name `a` is given twice"],
     ["y: x, y: x", "name-twice 6..7: the name `y` is given twice"],
@@ -101,13 +101,13 @@ describe("B2: the caret is at the word and the message says what was expected", 
 
 describe("B5: characters that deceive the eye are refused and named", () => {
   test.each([
-    ["x + а", "foreign-character 4..5: U+0430 (а) is no character of the language", "write `a`"],
-    ["ﬁ", "foreign-character 0..1: U+FB01 (ﬁ) is no character of the language", "write `fi`"],
-    ["a − b", "foreign-character 2..3: U+2212 (−) is no character of the language", "write `-`"],
+    ["x + а", "foreign-character 4..5: U+0430 (а) is not a character of the language", "write `a`"],
+    ["ﬁ", "foreign-character 0..1: U+FB01 (ﬁ) is not a character of the language", "write `fi`"],
+    ["a − b", "foreign-character 2..3: U+2212 (−) is not a character of the language", "write `-`"],
     ["x\u200by", "invisible-character 1..2: U+200B cannot be seen and is refused", "delete it"],
     ["x\u202ey", "invisible-character 1..2: U+202E cannot be seen and is refused", "delete it"],
     ["x\u0000", "invisible-character 1..2: U+0000 cannot be seen and is refused", "delete it"],
-    ["x + 😀", "foreign-character 4..6: U+1F600 (😀) is no character of the language", undefined],
+    ["x + 😀", "foreign-character 4..6: U+1F600 (😀) is not a character of the language", undefined],
   ])("%j", (text, fault, help) => {
     expect(faultText(parser.parseFormula, text)).toBe(`expression/${fault}`);
     expect(faultOf(parser.parseFormula, text).help).toBe(help);
@@ -181,7 +181,7 @@ describe("faults of the other entries", () => {
       "f32 ->",
       "unexpected 6..7: the expression ends too early: expected a name or `_`",
     ],
-    ["distribution", parser.parseDistribution, "gauss(1)", "unknown-distribution 0..5: `gauss` is no distribution"],
+    ["distribution", parser.parseDistribution, "gauss(1)", "unknown-distribution 0..5: `gauss` is not a distribution"],
     ["distribution", parser.parseDistribution, "normal", "argument-count 0..6: `normal` takes 1 argument, not 0"],
     ["schedule", parser.parseSchedule, "warmup to 1", "unexpected 7..9: `to` does not belong here: expected `(`"],
     [

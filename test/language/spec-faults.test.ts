@@ -1,4 +1,4 @@
-// Rows A of faults.md that the spec reader answers: code, place and severity of each, several in one run.
+// Faults A that the spec reader answers: code, place and severity of each, several in one run.
 
 import { describe, expect, test } from "vitest";
 import { readSpecText, smallSpec, smallSpecWith, specFaults, specOf } from "./spec-text.ts";
@@ -26,7 +26,7 @@ describe("A11: kinds and ranges of values, with the path of the key", () => {
     ["width: 48", "width: 48.0", "6:10 key/fraction", "model.width is a whole number, `48.0` is a fraction"],
     ["width: 48", 'width: "64"', "6:10 key/quoted-number", "model.width is a number in quotes"],
     ["width: 48", "width: yes", "6:10 size/unknown-name", "no size is called `yes` here"],
-    ["width: 48", "width: 1_000", "6:10 expression/malformed-number", "`1_000` is no number"],
+    ["width: 48", "width: 1_000", "6:10 expression/malformed-number", "`1_000` is not a number"],
     [
       "width: 48",
       "width: [48]",
@@ -52,7 +52,7 @@ describe("A11: kinds and ranges of values, with the path of the key", () => {
       "model.width is a whole number or a size such as `4 * width`, not nothing",
     ],
     ["name: small", "name: 12", "2:7 key/wrong-kind", "name is text such as `my-model`, not `12`"],
-    ["name: small", "name: Small", "2:7 key/malformed-text", "`Small` is no name"],
+    ["name: small", "name: Small", "2:7 key/malformed-text", "`Small` is not a name"],
     ["kind: gqa", "kind: mla", "8:22 key/unknown-word", "model.attention.kind is `gqa`, not `mla`"],
     ["steps: 100", "steps: 100\n  seed: -1", "13:9 key/out-of-range", "train.seed is at least 0, not -1"],
     [
@@ -133,7 +133,7 @@ describe("A12: unknown keys", () => {
   ])("%s at the top", (line, help) => {
     const text = `${smallSpec}${line}\n`;
     expect(errorsOf(text)).toEqual(["14:1 key/unknown"]);
-    expect(claimOf(text)).toMatch(/ is no key of a spec$/);
+    expect(claimOf(text)).toMatch(/ is not a key of a spec$/);
     expect(helpOf(text)).toBe(help);
   });
 

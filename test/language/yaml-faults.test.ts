@@ -1,4 +1,4 @@
-// Rows A of faults.md that the YAML reader answers: code, place and severity of each, and that the process lives on.
+// Faults A that the YAML reader answers: code, place and severity of each, and that the process lives on.
 
 import { describe, expect, test } from "vitest";
 import { faultLine, readText } from "./read-text.ts";

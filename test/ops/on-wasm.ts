@@ -22,7 +22,7 @@ export async function manifestOf(
   graphs: readonly Graph[],
   { keepsAll = false, tile = defaultMatmulTile }: PlanOptions = {},
 ): Promise<{ manifest: Manifest; module: Uint8Array }> {
-  const plan = planTarget({ graphs, updates: new Set(), tileOf: () => tile, keepsAll });
+  const plan = planTarget({ graphs, updates: new Set(), tileOf: () => ({ tile, key: undefined }), keepsAll });
   const kernels = renderKernels(plan, "case");
   const module = await assemble(kernels.files);
   const manifest: Manifest = {

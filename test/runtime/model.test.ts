@@ -142,7 +142,7 @@ describe("weights from a file", () => {
     expect(String(error)).toContain("layers.0.attention.q.weight is missing");
     expect(String(error)).toContain("layers.0.attn.q.weight is nearest");
     expect(String(error)).toContain("final_norm.weight is missing");
-    expect(String(error)).toContain("layers.0.attn.q.weight is no parameter of the model");
+    expect(String(error)).toContain("layers.0.attn.q.weight is not a parameter of the model");
     expect(String(error)).toContain(
       "layers.1.ffn.down.weight has shape [28, 20], the model has [20, 28]: it is transposed",
     );

@@ -111,7 +111,9 @@ describe("limits", () => {
   });
 
   it("tokens that are none, too many tokens, and options out of range are refused", async () => {
-    await expect(model.generate({ prompt: [3, 259] })).rejects.toThrow(/259, which is no token.*at place 1.*0 to 255/s);
+    await expect(model.generate({ prompt: [3, 259] })).rejects.toThrow(
+      /259, which is not a token.*at place 1.*0 to 255/s,
+    );
     await expect(model.logits(prompt(49))).rejects.toThrow(/49 tokens do not fit/);
     await expect(model.generate({ prompt: [1], maxTokens: 0 })).rejects.toThrow(/cannot be 0/);
     const options: readonly (readonly [keyof Sampling, number])[] = [

@@ -26,7 +26,7 @@ const templateLocals = [
   ...[
     "d_out",
     "d_q",
-    "statistics",
+    "log_sum_exp",
     "delta",
     "p_rows",
     "s_rows",
@@ -297,21 +297,21 @@ function forwardView(
 }
 
 export function attentionView(kernel: AttentionKernel): AttentionView {
-  const { sequence, queryChunk, kvHeads, kvPitch, statisticsPitch } = kernel;
+  const { sequence, queryChunk, kvHeads, kvPitch, logSumExpPitch } = kernel;
   const chunks = Math.ceil(sequence / queryChunk);
   const numbers = {
     sequence,
     queryChunk,
     chunks,
     tilesPerSequence: chunks * kvHeads,
-    statisticsPitch: statisticsPitch * 4,
+    logSumExpPitch: logSumExpPitch * 4,
   };
   return { ...forwardView(kernel, kvPitch * 4, kvPitch * 4), ...numbers };
 }
 
 export function attentionPagedView(kernel: AttentionPagedKernel): AttentionView {
   const { page, queryChunk, tablePitch, tilePitch, layout } = kernel;
-  const numbers = { page, queryChunk, tablePitch: tablePitch * 4, tilePitch: tilePitch * 4, statisticsPitch: 0 };
+  const numbers = { page, queryChunk, tablePitch: tablePitch * 4, tilePitch: tilePitch * 4, logSumExpPitch: 0 };
   return { ...forwardView(kernel, layout.rowPitch, layout.rowPitch), ...numbers };
 }
 
@@ -327,7 +327,7 @@ export function attentionBackwardView(kernel: AttentionBackwardKernel): Attentio
     ...commonView(kernel),
     sequence,
     groupBytes: (kernel.heads / kernel.kvHeads) * headDim * 4,
-    statisticsPitch: kernel.statisticsPitch * 4,
+    logSumExpPitch: kernel.logSumExpPitch * 4,
     headVectorBytes: Math.floor(headDim / 4) * 16,
     packPitch: kvPitch,
     constants: code.constants,

@@ -153,9 +153,9 @@ const shapeName = ({ heads, kvHeads, headDim }: Shape): string => `h${heads}kv${
 export function planAttention(planner: NodePlanner, request: AttentionRequest): void {
   const { sequence, kvHeads } = request;
   const inputs = [request.q, request.k, request.v, request.documents].map((i) => planner.input(i));
-  const [out, statistics] = [planner.output(request.out), planner.output(request.logSumExp)];
-  const names = ["q", "k", "v", "documents", "out", "statistics"];
-  const tensors = [...inputs, out, statistics];
+  const [out, logSumExp] = [planner.output(request.out), planner.output(request.logSumExp)];
+  const names = ["q", "k", "v", "documents", "out", "log_sum_exp"];
+  const tensors = [...inputs, out, logSumExp];
   const chunks = Math.ceil(sequence / queryChunk);
   const sequences = rowsOf(inputs[0].type) / sequence;
   noteBlocks(planner, request, sequence);
@@ -173,10 +173,10 @@ export function planAttention(planner: NodePlanner, request: AttentionRequest): 
         ...forwardLayout(request, false),
         sequence,
         queryChunk,
-        statisticsPitch: pitchOf(statistics),
+        logSumExpPitch: pitchOf(logSumExp),
       }),
     ),
-    operands: [...inputs.map((t) => read(t)), write(out), write(statistics)],
+    operands: [...inputs.map((t) => read(t)), write(out), write(logSumExp)],
     tiles: [{ count: fixed(sequences * kvHeads * chunks), per: 1 }],
     flops: planner.op.flops(planner.node),
   });
@@ -187,7 +187,7 @@ export function planAttentionBackward(planner: NodePlanner, request: AttentionBa
   const inputs = [request.q, request.k, request.v, request.documents, request.out, request.logSumExp, request.dOut];
   const outputs = [request.dQ, request.dK, request.dV].map((i) => planner.output(i));
   const given = inputs.map((i) => planner.input(i));
-  const names = ["q", "k", "v", "documents", "out", "statistics", "d_out", "d_q", "d_k", "d_v"];
+  const names = ["q", "k", "v", "documents", "out", "log_sum_exp", "d_out", "d_q", "d_k", "d_v"];
   const tensors = [...given, ...outputs];
   planner.launch({
     kernel: planner.kernels.get<AttentionBackwardKernel>(
@@ -202,7 +202,7 @@ export function planAttentionBackward(planner: NodePlanner, request: AttentionBa
         ...numbersOf(request, given[0], given[1]),
         ...backwardLayout(request, sequence),
         sequence,
-        statisticsPitch: pitchOf(given[5]),
+        logSumExpPitch: pitchOf(given[5]),
       }),
     ),
     operands: [...given.map((t) => read(t)), ...outputs.map((t) => update(t))],

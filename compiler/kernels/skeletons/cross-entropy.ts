@@ -1,11 +1,24 @@
 // Plans head and loss in chunks of rows: logits, loss with its gradient, and both products, for one chunk at a time.
 
 import { phasesOf } from "../../formula/phases.ts";
+import { printFormula } from "../../formula/print.ts";
 import { ELEMENT, ROW, UNIFORM } from "../../formula/terms.ts";
 import { dim, rowsOf, tensor, widthOf } from "../../graph/types.ts";
 import type { LinearCrossEntropyRequest } from "../../ops/skeletons.ts";
-import type { FormulaKernel, FormulaPort, Operand, PlannedTensor } from "../plan.ts";
-import { countOperand, fixed, type NodePlanner, part, pitchOf, read, rowsPerTile, update } from "../planner.ts";
+import type { FormulaKernel, FormulaPort, KernelFacts, Operand, PlannedTensor } from "../plan.ts";
+import {
+  counted,
+  countOperand,
+  fixed,
+  kernelFacts,
+  type NodePlanner,
+  type OperandFact,
+  part,
+  pitchOf,
+  read,
+  rowsPerTile,
+  update,
+} from "../planner.ts";
 import { launchProduct } from "./matmul.ts";
 
 /** Logits of a chunk take about a megabyte; the number of rows is part of the head gradient's bits. */
@@ -30,7 +43,7 @@ export function planLinearCrossEntropy(planner: NodePlanner, request: LinearCros
   }
   planner.note(
     "kernel",
-    `logits exist for ${Math.min(chunk, rows)} of ${rows} rows at a time (${Math.ceil(rows / chunk)} chunks)`,
+    `logits exist for ${Math.min(chunk, rows)} of ${rows} rows at a time (chunks: ${Math.ceil(rows / chunk)})`,
   );
 }
 
@@ -112,7 +125,7 @@ function launchLoss(planner: NodePlanner, request: LinearCrossEntropyRequest, { 
     ["cross-entropy", formula, vocab, perTile, pitchOf(logits)],
     () => ({
       template: "formula",
-      facts: planner.facts(`cross_entropy_w${vocab}${gradient ? "_gradient" : ""}`, operands, `${perTile} rows`),
+      facts: lossFacts(planner, formula, vocab, gradient !== undefined, operands, perTile),
       plan: phasesOf(formula),
       lanes: vocab,
       groups: 1,
@@ -127,4 +140,25 @@ function launchLoss(planner: NodePlanner, request: LinearCrossEntropyRequest, { 
     tiles: [{ count: fixed(rows), per: perTile }],
     flops: 8 * rows * vocab,
   });
+}
+
+/** The kernel is one of the op's several: it says what it does itself. */
+function lossFacts(
+  planner: NodePlanner,
+  formula: LinearCrossEntropyRequest["formula"],
+  vocab: number,
+  hasGradient: boolean,
+  operands: readonly OperandFact[],
+  perTile: number,
+): KernelFacts {
+  const summary = hasGradient
+    ? "The cross-entropy of rows of logits x, and its gradient d_x in the logits' place."
+    : "The cross-entropy of rows of logits x.";
+  const name = `cross_entropy_w${vocab}${hasGradient ? "_gradient" : ""}`;
+  return kernelFacts(
+    { name, summary, formula: printFormula(formula), source: planner.op.source },
+    operands,
+    `${perTile} rows`,
+    counted(),
+  );
 }

@@ -14,6 +14,7 @@ import type { FormulaRequest } from "../../ops/skeletons.ts";
 import type { ColumnSumKernel, Count, FormulaKernel, FormulaPort, Operand, PlannedTensor } from "../plan.ts";
 import { capacityOf } from "../plan.ts";
 import {
+  counted,
   countOperand,
   fixed,
   kernelFacts,
@@ -90,7 +91,7 @@ function formulaKernel(
     ["formula", planner.label, plan, ports.rowsPerTile, groups, lanes.size, ...key],
     () => ({
       template: "formula",
-      facts: planner.facts(kernelName(planner, binding), table.entries, `${ports.rowsPerTile} rows`),
+      facts: planner.facts(kernelName(planner, binding), table.entries, `${ports.rowsPerTile} rows`, counted()),
       plan,
       lanes: lanes.size,
       groups,
@@ -172,6 +173,7 @@ function finishColumnSum(planner: NodePlanner, partials: PlannedTensor, to: Plan
         },
         operands,
         `${columnsPerTile} columns`,
+        counted("rows of parts"),
       ),
       width,
       pitch: pitchOf(partials),

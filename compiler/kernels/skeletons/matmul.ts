@@ -6,14 +6,16 @@ import type { MatmulRequest } from "../../ops/skeletons.ts";
 import { invariant } from "../../source/diagnostic.ts";
 import { tileStep } from "../../targets/wasm/limits.ts";
 import { lineFloats, plannedTensor } from "../layout.ts";
-import type { Count, Launch, MatmulKernel, Operand, PackKernel, PlannedTensor } from "../plan.ts";
+import type { Count, KernelFacts, Launch, MatmulKernel, Operand, PackKernel, PlannedTensor } from "../plan.ts";
 import {
+  counted,
   countOperand,
   fixed,
   kernelFacts,
   type MatmulTile,
   type NodePlanner,
   none,
+  type OperandFact,
   part,
   pitchOf,
   read,
@@ -83,15 +85,7 @@ export function launchProduct(planner: NodePlanner, product: Product): void {
     ],
     () => ({
       template: "matmul",
-      facts: kernelFacts(
-        matmulFacts(product, tile, columns, form === "TN" ? rows : depth),
-        [
-          { name: "a", tensor: a },
-          { name: "b", tensor: b },
-          { name: "out", tensor: out },
-        ],
-        `${tile.rows} rows by ${tile.columns} columns, contraction in blocks of ${tile.depth}; registers hold 2 by 16`,
-      ),
+      facts: matmulFacts({ ...product, b }, tile, columns, form === "TN" ? rows : depth),
       a: form === "TN" ? { row: 4, depth: pitchOf(a) * 4 } : { row: pitchOf(a) * 4, depth: 4 },
       b: b.layout.kind === "panels" ? { panel: b.layout.depth * 64, depth: 64 } : { panel: 64, depth: pitchOf(b) * 4 },
       outPitch: pitchOf(out),
@@ -134,20 +128,34 @@ const formulas: Readonly<Record<MatmulRequest["form"], string>> = {
   TN: "out[m, n] = Σ_k a[k, m] · b[k, n]",
 };
 
-function matmulFacts({ form, addend, first }: Product, { rows, columns, depth }: MatmulTile, n: number, other: number) {
+function matmulFacts(
+  { form, a, b, out, addend, first }: Product,
+  { rows, columns, depth }: MatmulTile,
+  n: number,
+  other: number,
+): KernelFacts {
   const [suffix, added] =
     addend !== undefined
       ? ["_addend", " + addend"]
       : first !== undefined
-        ? ["_state", " + state unless first"]
+        ? ["_state", " + out unless first"]
         : ["", ""];
   const extents = form === "TN" ? `m${other}n${n}` : `n${n}k${other}`;
-  return {
+  const extra: OperandFact =
+    addend !== undefined
+      ? { name: "addend", tensor: addend }
+      : first !== undefined
+        ? { name: "first", tensor: first }
+        : { name: "-", description: "not used" };
+  const operands = [{ name: "a", tensor: a }, { name: "b", tensor: b }, { name: "out", tensor: out }, extra];
+  const said = {
     name: `matmul_${form.toLowerCase()}_${extents}${suffix}_t${rows}x${columns}x${depth}`,
     summary: "The product of two matrices.",
     formula: `${formulas[form]}${added}, in ascending k, in blocks of ${depth}`,
     source: "blocking: Goto and van de Geijn, doi:10.1145/1356052.1356053",
   };
+  const tile = `${rows} rows by ${columns} columns, contraction in blocks of ${depth}; registers hold 2 by 16`;
+  return kernelFacts(said, operands, tile, counted(form === "TN" ? "rows of a and b" : "rows of a"));
 }
 
 /** The weight's rows as columns of 16: a working copy of a parameter, or workspace where the operand is made in this run. */

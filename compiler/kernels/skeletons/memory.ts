@@ -14,6 +14,7 @@ import {
   type ScatterStoreKernel,
 } from "../plan.ts";
 import {
+  counted,
   countOperand,
   fixed,
   kernelFacts,
@@ -41,7 +42,7 @@ export function planGather(planner: NodePlanner, request: GatherRequest): void {
   planner.launch({
     kernel: planner.kernels.get<GatherKernel>(["gather", width, pitchOf(table), pitchOf(out)], () => ({
       template: "gather",
-      facts: planner.facts(`gather_w${width}`, operands, `${perTile} rows`),
+      facts: planner.facts(`gather_w${width}`, operands, `${perTile} rows`, counted()),
       width,
       tablePitch: pitchOf(table),
       outPitch: pitchOf(out),
@@ -71,8 +72,14 @@ export function planScatterAdd(planner: NodePlanner, request: ScatterAddRequest)
         template: "scatter-add",
         facts: planner.facts(
           `scatter_add_e${entries}w${width}${accumulate ? "_state" : ""}`,
-          operands,
+          [
+            ...operands,
+            accumulate === undefined
+              ? { name: "first", description: "not used" }
+              : { name: "first", tensor: planner.input(accumulate.first) },
+          ],
           `${entriesPerTile} entries`,
+          counted(),
         ),
         width,
         rowsPitch: pitchOf(rows),
@@ -107,7 +114,7 @@ export function planScatterStore(planner: NodePlanner, request: ScatterStoreRequ
   planner.launch({
     kernel: planner.kernels.get<ScatterStoreKernel>(["scatter-store", width, pitchOf(rows), pitchOf(out)], () => ({
       template: "scatter-store",
-      facts: planner.facts(`scatter_store_w${width}`, operands, `${perTile} rows`),
+      facts: planner.facts(`scatter_store_w${width}`, operands, `${perTile} rows`, counted()),
       width,
       rowsPitch: pitchOf(rows),
       outPitch: pitchOf(out),
@@ -172,7 +179,7 @@ function planPartialSums(
   planner.launch({
     kernel: planner.kernels.get<ReducePartialKernel>(key, () => ({
       template: "reduce-partial",
-      facts: kernelFacts(said, operands, `${perTile} rows`),
+      facts: kernelFacts(said, operands, `${perTile} rows`, counted()),
       squares,
       width,
       pitch,
@@ -200,7 +207,7 @@ function finishReduce(planner: NodePlanner, request: ReduceRequest, partials: Pl
   planner.launch({
     kernel: planner.kernels.get<ReduceFinishKernel>(["reduce-finish", root ? 1 : 0], () => ({
       template: "reduce-finish",
-      facts: kernelFacts(said, operands, "one"),
+      facts: kernelFacts(said, operands, "one", counted("parts")),
       root,
     })),
     operands: [read(partials), write(out), countOperand(fixed(total))],

@@ -3,7 +3,7 @@
 import { size } from "./device.ts";
 
 export const askedFor = "`--device` or MSPEC_DEVICE asks for it";
-export const embeddedDefault = "it is the embedded default, and this version of mspec runs on no other device";
+export const embeddedDefault = "it is the default: kernels for the machine's own CPU";
 
 export const nodeLine = (version: string, platform: string, arch: string): string =>
   `Node ${version} on ${platform} ${arch}`;

@@ -30,7 +30,7 @@ export function tooLong(length: number, limit: number, place: Place): Diagnostic
 
 export function foreignCharacter(character: string, lookAlike: string | undefined, place: Place): Diagnostic {
   const shown = `${codePoint(character)} (${character})`;
-  return error("foreign-character", `${shown} is no character of the language`, place, {
+  return error("foreign-character", `${shown} is not a character of the language`, place, {
     ...(lookAlike === undefined
       ? {}
       : { label: `looks like ${quoted(lookAlike)}`, help: `write ${quoted(lookAlike)}` }),
@@ -50,12 +50,17 @@ const waysOut: ReadonlyMap<string, string> = new Map([
   ["&", "write `&&`"],
   ["|", "write `||`"],
   [".", "write a digit before the point, as in `0.5`"],
-  ["let", "`let name = ...;` stands before everything else and is no name"],
+  ["let", "`let name = ...;` stands before everything else and is not a name"],
 ]);
 
 export function foreignSign(sign: string, place: Place): Diagnostic {
   const help = waysOut.get(sign);
-  return error("foreign-sign", `${quoted(sign)} is no sign of the language`, place, help === undefined ? {} : { help });
+  return error(
+    "foreign-sign",
+    `${quoted(sign)} is not a sign of the language`,
+    place,
+    help === undefined ? {} : { help },
+  );
 }
 
 /** `found` is undefined at the end of the text; `expected` are labels of words. */
@@ -72,7 +77,7 @@ function notYet(word: string, place: Place): Diagnostic {
 
 export function malformedNumber(word: string, place: Place): Diagnostic {
   const help = decimalOf(word);
-  return error("malformed-number", `${quoted(word)} is no number`, place, {
+  return error("malformed-number", `${quoted(word)} is not a number`, place, {
     label: "write decimal digits: 16, 1.5, 2e-3",
     ...(help === undefined ? {} : { help: `write ${quoted(help)}` }),
   });
@@ -94,7 +99,7 @@ export function numberNotExact(word: string, nearest: string, place: Place): Dia
 }
 
 export function malformedName(word: string, place: Place): Diagnostic {
-  return error("malformed-name", `${quoted(word)} is no name: names begin with a letter`, place);
+  return error("malformed-name", `${quoted(word)} is not a name: names begin with a letter`, place);
 }
 
 export function nameTooLong(word: string, limit: number, place: Place): Diagnostic {
@@ -123,7 +128,7 @@ export function nameTwice(name: string, place: Place, earlier: Place): Diagnosti
 }
 
 export function unknownDistribution(name: string, known: readonly string[], place: Place): Diagnostic {
-  return error("unknown-distribution", `${quoted(name)} is no distribution`, place, {
+  return error("unknown-distribution", `${quoted(name)} is not a distribution`, place, {
     help: `write ${either(known.map(quoted))}`,
   });
 }

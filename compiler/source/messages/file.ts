@@ -18,10 +18,10 @@ const systemErrors: ReadonlyMap<string, readonly [code: string, words: string]> 
   ["ENOENT", ["not-found", "there is no such file"]],
   ["EACCES", ["no-permission", "there is no permission to read it"]],
   ["EPERM", ["no-permission", "there is no permission to read it"]],
-  ["ENOTDIR", ["not-found", "a part of its path is no directory"]],
+  ["ENOTDIR", ["not-found", "a part of its path is not a directory"]],
   ["ELOOP", ["not-found", "its links lead back to themselves"]],
   ["ENAMETOOLONG", ["not-found", "its name is too long"]],
-  ["ENXIO", ["not-regular", "it is no regular file"]],
+  ["ENXIO", ["not-regular", "it is not a regular file"]],
 ]);
 
 export function unreadableFile(path: string, systemCode: string): Diagnostic {
@@ -34,7 +34,7 @@ export function isDirectory(path: string): Diagnostic {
 }
 
 export function notRegular(path: string): Diagnostic {
-  return fault("not-regular", `${pathText(path)} is no regular file`);
+  return fault("not-regular", `${pathText(path)} is not a regular file`);
 }
 
 export function fileTooLarge(path: string, bytes: number, limit: number): Diagnostic {

@@ -7,7 +7,7 @@ export function badName(name: string): Diagnostic {
   return {
     code: "init/bad-name",
     severity: "error",
-    claim: `${quoted(name)} is no name of a model`,
+    claim: `${quoted(name)} is not a name for a model`,
     help: "begin with a small letter and go on with small letters, digits and hyphens, such as `my-model`; at most 63",
   };
 }

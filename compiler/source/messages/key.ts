@@ -16,7 +16,7 @@ const error = (code: string, claim: string, place: Place, more: Partial<Diagnost
 const sectionName = (section: string) => (section === "" ? "a spec" : section);
 
 export function unknownKey(key: string, section: string, help: string | undefined, place: Place): Diagnostic {
-  const claim = `${quoted(key)} is no key of ${sectionName(section)}`;
+  const claim = `${quoted(key)} is not a key of ${sectionName(section)}`;
   return error("unknown", claim, place, help === undefined ? {} : { help });
 }
 
@@ -100,14 +100,14 @@ export function unknownWord(path: string, found: string, words: readonly string[
 }
 
 export function malformedText(path: string, text: string, pattern: string, example: string, place: Place): Diagnostic {
-  return error("malformed-text", `${quoted(text)} is no ${path}`, place, {
+  return error("malformed-text", `${quoted(text)} is not a ${path}`, place, {
     details: [`it matches ${pattern}`],
     help: `write something like ${quoted(example)}`,
   });
 }
 
 export function malformedName(name: string, section: string, place: Place): Diagnostic {
-  return error("malformed-name", `${quoted(name)} is no name under ${section}`, place, {
+  return error("malformed-name", `${quoted(name)} is not a name under ${section}`, place, {
     help: "names begin with a letter and go on with at most 62 letters, digits and `_`",
   });
 }

@@ -38,9 +38,9 @@ export function noEntry(path: string, index: number, count: number, place: Place
 }
 
 export function notIndexed(path: string, place: Place): Diagnostic {
-  return error("not-indexed", `${quoted(path, 80)} is no list and has no entries`, place);
+  return error("not-indexed", `${quoted(path, 80)} is not a list and has no entries`, place);
 }
 
 export function notAList(path: string, place: Place): Diagnostic {
-  return error("not-a-list", `${quoted(path, 80)} is no list, nothing can be appended to it`, place, "write `=`");
+  return error("not-a-list", `${quoted(path, 80)} is not a list, nothing can be appended to it`, place, "write `=`");
 }

@@ -29,12 +29,12 @@ export function matchesNothing(key: string, selector: string, nearest: readonly 
 export function shadowed(key: string, selector: string, place: Place, later: Place): Diagnostic {
   return rule("warning", "selector/shadowed", `${quoted(selector)} in ${key} does nothing`, place, {
     related: [{ place: later, label: "the last rule that matches wins, as this one does" }],
-    help: "delete it, or move it behind the others",
+    help: "delete it, or move it below the others",
   });
 }
 
 export function selectorTwice(selector: string, place: Place, earlier: Place): Diagnostic {
-  return rule("error", "selector/twice", `the selector ${quoted(selector)} stands twice`, place, {
+  return rule("error", "selector/twice", `the selector ${quoted(selector)} appears twice`, place, {
     label: "again",
     related: [{ place: earlier, label: "first here" }],
   });
@@ -42,7 +42,7 @@ export function selectorTwice(selector: string, place: Place, earlier: Place): D
 
 export function directionHere(direction: string, place: Place): Diagnostic {
   return rule("error", "selector/direction", `${quoted(direction)} is a direction, and this rule has none`, place, {
-    help: "directions belong into precision and tiles",
+    help: "directions belong in precision and tiles",
   });
 }
 
@@ -75,7 +75,7 @@ export function mergedMissing(section: string, keys: string, layers: string, pla
 
 export function unknownRecipe(name: string, known: readonly string[], place: Place): Diagnostic {
   return rule("error", "precision/unknown-recipe", `no recipe is called ${quoted(name)}`, place, {
-    help: `recipes: ${known.join(", ")}; a signature stands behind a selector: \`- linear: ${name}\``,
+    help: `recipes: ${known.join(", ")}; a signature follows a selector: \`- linear: ${name}\``,
   });
 }
 

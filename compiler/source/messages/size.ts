@@ -45,7 +45,7 @@ export function negativeRoot(value: string, place: Place): Diagnostic {
 }
 
 export function wrongExponent(value: string, place: Place): Diagnostic {
-  return error("wrong-exponent", `${value} is no exponent of a size`, place, {
+  return error("wrong-exponent", `${value} is not an exponent of a size`, place, {
     help: "exponents are whole numbers or halves of them, as in `width^-0.5`",
   });
 }

@@ -45,7 +45,7 @@ export const dataLine = (train: number, validation: number): string =>
   `data: ${count(train)} tokens to train on, ${count(validation)} held out`;
 
 export const runLine = (folder: string, step: number, steps: number): string =>
-  step === 0 ? `run: ${folder}, ${steps} steps` : `run: ${folder}, goes on behind step ${step} of ${steps}`;
+  step === 0 ? `run: ${folder}, ${steps} steps` : `run: ${folder}, goes on after step ${step} of ${steps}`;
 
 export interface StepFacts {
   readonly step: number;
@@ -80,7 +80,7 @@ export const stopping = (signal: string): string =>
   `${signal}: the step in progress is finished and saved; once more ends at once`;
 
 export const stopped = (step: number, steps: number): string =>
-  `stopped behind step ${step} of ${steps}; \`--resume\` goes on from there`;
+  `stopped after step ${step} of ${steps}; \`--resume\` goes on from there`;
 
 export interface SummaryFacts {
   readonly seconds: number;

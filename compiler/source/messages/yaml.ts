@@ -69,7 +69,7 @@ export function reservedKey(key: string, place: Place): Diagnostic {
 }
 
 export function duplicateKey(key: string, place: Place, earlier: Place): Diagnostic {
-  return error("duplicate-key", `the key ${quoted(key)} stands twice in one map`, place, {
+  return error("duplicate-key", `the key ${quoted(key)} appears twice in one map`, place, {
     label: "again",
     related: [{ place: earlier, label: "first here" }],
   });

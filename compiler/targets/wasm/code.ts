@@ -1,5 +1,5 @@
 // Collects the parts of a WAT function body: lines, locals and constants. Constants are mutable globals that are read
-// into locals before any loop, because V8 rebuilds a v128.const on every use inside one (wasm.md, section 5).
+// into locals before any loop, because V8 rebuilds a v128.const on every use inside one.
 
 export type ValueType = "i32" | "f32" | "v128";
 

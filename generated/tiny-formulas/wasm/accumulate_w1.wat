@@ -5,6 +5,7 @@
 ;; operands: state  f32 scalar
 ;;           value  f32 scalar
 ;;           first  f32 scalar
+;;           count  i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
 ;; used by:  loss fprop (model.vocab)

@@ -5,11 +5,12 @@
 ;; operands: state  f32 vector
 ;;           value  f32 vector
 ;;           first  f32 scalar
+;;           count  i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
 ;; used by:  final_norm wgrad (model.norm)
-;;           layers[*].attention.norm wgrad (model.norm)
-;;           layers[*].ffn.norm wgrad (model.norm)
+;;           layers[0..1].attention.norm wgrad (model.norm)
+;;           layers[0..1].ffn.norm wgrad (model.norm)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/formula.wat.hbs
 (module

@@ -7,9 +7,10 @@
 ;;           d_y     f32 rows of 50, 80 apart
 ;;           d_gate  f32 rows of 50, 80 apart
 ;;           d_up    f32 rows of 50, 80 apart
+;;           count   i32, rows of this run
 ;; tile:     327 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
-;; used by:  layers[*].ffn.activation dgrad (model.ffn.activation)
+;; used by:  layers[1].ffn.activation dgrad (model.ffn.activation)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/formula.wat.hbs
 (module

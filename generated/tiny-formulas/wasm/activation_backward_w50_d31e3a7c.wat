@@ -2,12 +2,13 @@
 ;;
 ;; formula:  d_x = if(0 <= x, 2 * max(x, 0) * d_y, 0)
 ;; source:   gradient of model.ffn.activation; gated forms: Shazeer, arXiv:2002.05202
-;; operands: x    f32 rows of 50, 80 apart
-;;           d_y  f32 rows of 50, 80 apart
-;;           d_x  f32 rows of 50, 80 apart
+;; operands: x      f32 rows of 50, 80 apart
+;;           d_y    f32 rows of 50, 80 apart
+;;           d_x    f32 rows of 50, 80 apart
+;;           count  i32, rows of this run
 ;; tile:     327 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
-;; used by:  layers[*].ffn.activation dgrad (model.ffn.activation)
+;; used by:  layers[0].ffn.activation dgrad (model.ffn.activation)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/formula.wat.hbs
 (module

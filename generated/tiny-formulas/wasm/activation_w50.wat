@@ -2,11 +2,12 @@
 ;;
 ;; formula:  y = max(x, 0)^2
 ;; source:   model.ffn.activation; gated forms: Shazeer, arXiv:2002.05202
-;; operands: x  f32 rows of 50, 80 apart
-;;           y  f32 rows of 50, 80 apart
+;; operands: x      f32 rows of 50, 80 apart
+;;           y      f32 rows of 50, 80 apart
+;;           count  i32, rows of this run
 ;; tile:     327 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
-;; used by:  layers[*].ffn.activation fprop (model.ffn.activation)
+;; used by:  layers[0].ffn.activation fprop (model.ffn.activation)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/formula.wat.hbs
 (module

@@ -11,15 +11,16 @@
 ;;           correction1    f32 scalar
 ;;           correction2    f32 scalar
 ;;           finite         f32 scalar
+;;           count          i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
-;; used by:  embedding fprop (train.optimizer)
-;;           head fprop (train.optimizer)
-;;           layers[*].attention.k fprop (train.optimizer)
-;;           layers[*].attention.q fprop (train.optimizer)
-;;           layers[*].attention.v fprop (train.optimizer)
-;;           layers[*].ffn.gate fprop (train.optimizer)
-;;           layers[*].ffn.up fprop (train.optimizer)
+;; used by:  embedding update (train.optimizer)
+;;           head update (train.optimizer)
+;;           layers[0..1].attention.k update (train.optimizer)
+;;           layers[0..1].attention.q update (train.optimizer)
+;;           layers[0..1].attention.v update (train.optimizer)
+;;           layers[0..1].ffn.up update (train.optimizer)
+;;           layers[1].ffn.gate update (train.optimizer)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/formula.wat.hbs
 (module

@@ -11,11 +11,12 @@
 ;;           correction1    f32 scalar
 ;;           correction2    f32 scalar
 ;;           finite         f32 scalar
+;;           count          i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
-;; used by:  final_norm fprop (train.optimizer)
-;;           layers[*].attention.norm fprop (train.optimizer)
-;;           layers[*].ffn.norm fprop (train.optimizer)
+;; used by:  final_norm update (train.optimizer)
+;;           layers[0..1].attention.norm update (train.optimizer)
+;;           layers[0..1].ffn.norm update (train.optimizer)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/formula.wat.hbs
 (module

@@ -11,9 +11,10 @@
 ;;           correction1    f32 scalar
 ;;           correction2    f32 scalar
 ;;           finite         f32 scalar
+;;           count          i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
-;; used by:  layers[*].attention.out fprop (train.optimizer)
+;; used by:  layers[0..1].attention.out update (train.optimizer)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/formula.wat.hbs
 (module

@@ -2,12 +2,13 @@
 ;;
 ;; formula:  sum = a + b
 ;; source:   residual connection, He et al., arXiv:1512.03385
-;; operands: a    f32 rows of 20, 48 apart
-;;           b    f32 rows of 20, 48 apart
-;;           sum  f32 rows of 20, 48 apart
+;; operands: a      f32 rows of 20, 48 apart
+;;           b      f32 rows of 20, 48 apart
+;;           sum    f32 rows of 20, 48 apart
+;;           count  i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
-;; used by:  layers[*].attention.norm dgrad (model.norm)
+;; used by:  layers[0..1].attention.norm dgrad (model.norm)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/formula.wat.hbs
 (module

@@ -1,20 +1,20 @@
 ;; attention_backward_h4kv2d6_t23: Gradients of queries, keys and values from the saved log-sum-exp.
 ;;
-;; formula:  p = exp(y - lse); d_v = pᵀ d_out; d_y = p (d_out·v - out·d_out); d_s = d_y score'(s); d_q = scale d_s k; d_k = scale d_sᵀ q
+;; formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = ((k <= q) && ((q - k) < 8)) && same_document; out = softmax_k(score where visible) · v; p = exp(score - log_sum_exp); d_v = pᵀ d_out; d_score = p (d_out·v - out·d_out); d_s = d_score score'(s); d_q = d_s k / sqrt(head_dim); d_k = d_sᵀ q / sqrt(head_dim)
 ;; source:   Dao, arXiv:2307.08691
-;; operands: q           f32 rows of 24, 48 apart
-;;           k           f32 rows of 12, 16 apart
-;;           v           f32 rows of 12, 16 apart
-;;           documents   i32 vector
-;;           out         f32 rows of 24, 48 apart
-;;           statistics  f32 rows of 4, 16 apart
-;;           d_out       f32 rows of 24, 48 apart
-;;           d_q         f32 rows of 24, 48 apart
-;;           d_k         f32 rows of 12, 16 apart
-;;           d_v         f32 rows of 12, 16 apart
+;; operands: q            f32 rows of 24, 48 apart
+;;           k            f32 rows of 12, 16 apart
+;;           v            f32 rows of 12, 16 apart
+;;           documents    i32 vector
+;;           out          f32 rows of 24, 48 apart
+;;           log_sum_exp  f32 rows of 4, 16 apart
+;;           d_out        f32 rows of 24, 48 apart
+;;           d_q          f32 rows of 24, 48 apart
+;;           d_k          f32 rows of 12, 16 apart
+;;           d_v          f32 rows of 12, 16 apart
 ;; tile:     one sequence and key-value head, in blocks of 32 queries by 64 keys
 ;; chosen:   a tile owns all rows of one group of heads in one sequence, so nothing is summed across tiles
-;; used by:  layers[*].attention.core dgrad (model.attention)
+;; used by:  layers[1].attention.core dgrad (model.attention)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/attention-backward.wat.hbs
 (module
@@ -71,7 +71,8 @@
   (global $i.8 (mut v128) (v128.const i32x4 8 8 8 8))
   ;; out[rows, 16 panels] = source + Σ_k a(i, k) · b(k, j), two rows by 16 columns at a time; a source of 0 means none.
   ;; a(i, k) stands 192 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 512 bytes apart; rows of
-  ;; out and source are 320 bytes apart. An odd last row takes the row behind it along: every buffer has room for it.
+  ;; out and source are 320 bytes apart. Where the rows are odd in number, which only the last tile's
+  ;; are, the row behind is computed as well: every buffer has room for it.
   (func $attention_backward_h4kv2d6_t23.scores (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
@@ -141,7 +142,8 @@
       (br_if $next_panel (local.tee $panels (i32.sub (local.get $panels) (i32.const 1))))))
   ;; out[rows, 16 panels] = source + Σ_k a(i, k) · b(k, j), two rows by 16 columns at a time; a source of 0 means none.
   ;; a(i, k) stands 4 bytes per i and 320 per k; b(k, j) 192 bytes per k, its panels 64 bytes apart; rows of
-  ;; out and source are 64 bytes apart. An odd last row takes the row behind it along: every buffer has room for it.
+  ;; out and source are 64 bytes apart. Where the rows are odd in number, which only the last tile's
+  ;; are, the row behind is computed as well: every buffer has room for it.
   (func $attention_backward_h4kv2d6_t23.to_keys (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
@@ -211,7 +213,8 @@
       (br_if $next_panel (local.tee $panels (i32.sub (local.get $panels) (i32.const 1))))))
   ;; out[rows, 16 panels] = source + Σ_k a(i, k) · b(k, j), two rows by 16 columns at a time; a source of 0 means none.
   ;; a(i, k) stands 320 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 64 bytes apart; rows of
-  ;; out and source are 64 bytes apart. An odd last row takes the row behind it along: every buffer has room for it.
+  ;; out and source are 64 bytes apart. Where the rows are odd in number, which only the last tile's
+  ;; are, the row behind is computed as well: every buffer has room for it.
   (func $attention_backward_h4kv2d6_t23.to_queries (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
@@ -318,7 +321,7 @@
         (local.set $to (i32.add (local.get $to) (i32.const 256)))
         (br_if $next_columns (i32.lt_u (local.tee $k (i32.add (local.get $k) (i32.const 4))) (local.get $depth))))
       (br_if $next_rows (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 4))) (i32.const 16)))))
-  ;; 0: the mask lets no pair of the block through, 1: some, 2: all; by interval arithmetic on y = ((k <= q) && ((q - k) < 8)) && same_document
+  ;; 0: the mask lets no pair of the block through, 1: some, 2: all; by interval arithmetic on visible = ((k <= q) && ((q - k) < 8)) && same_document
   (func $attention_backward_h4kv2d6_t23.classify (param $query_first i32) (param $query_last i32) (param $key_first i32) (param $key_last i32)
       (param $head i32) (param $query_documents i32) (param $key_documents i32) (result i32)
     (local $least_query i32) (local $most_query i32) (local $least_key i32) (local $most_key i32)
@@ -458,7 +461,7 @@
       (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (i32.const 23)))))
 
   ;; One block of queries against one block of keys: p and d_s in scratch, then what they add to d_v, d_k and d_q.
-  (func $attention_backward_h4kv2d6_t23.attend (param $q i32) (param $k i32) (param $d_out i32) (param $d_q i32) (param $statistics i32) (param $delta i32)
+  (func $attention_backward_h4kv2d6_t23.attend (param $q i32) (param $k i32) (param $d_out i32) (param $d_q i32) (param $log_sum_exp i32) (param $delta i32)
       (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32) (param $masked i32)
       (param $query_documents i32) (param $key_documents i32)
     (local $p_rows i32) (local $s_rows i32) (local $scores_row i32) (local $d_row i32) (local $row i32) (local $lane i32) (local $lane_end i32) (local $panels i32)
@@ -594,7 +597,7 @@
     (local.set $scores_row (local.get $p_rows))
     (local.set $d_row (local.get $s_rows))
     (loop $next_query
-      (local.set $row_lse (v128.load32_splat (local.get $statistics)))
+      (local.set $row_lse (v128.load32_splat (local.get $log_sum_exp)))
       (local.set $row_delta (v128.load32_splat (local.get $delta)))
       (local.set $lane (i32.const 0))
       (if (local.get $masked) (then
@@ -716,7 +719,7 @@
           (v128.store (i32.add (local.get $scores_row) (local.get $lane)) (local.get $p))
           (v128.store (i32.add (local.get $d_row) (local.get $lane)) (f32x4.mul (local.get $d_s) (local.get $f.0.4082483)))
           (br_if $plain_lanes (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (local.get $lane_end))))))
-      (local.set $statistics (i32.add (local.get $statistics) (i32.const 64)))
+      (local.set $log_sum_exp (i32.add (local.get $log_sum_exp) (i32.const 64)))
       (local.set $delta (i32.add (local.get $delta) (i32.const 4)))
       (local.set $scores_row (i32.add (local.get $scores_row) (i32.const 320)))
       (local.set $d_row (i32.add (local.get $d_row) (i32.const 320)))
@@ -765,7 +768,7 @@
 
   ;; A tile is one sequence and one key-value head with all heads that share it: nothing is summed across tiles.
   (func (export "attention_backward_h4kv2d6_t23") (param $table i32) (param $begin i32) (param $end i32)
-    (local $q i32) (local $k i32) (local $v i32) (local $documents i32) (local $out i32) (local $statistics i32) (local $d_out i32)
+    (local $q i32) (local $k i32) (local $v i32) (local $documents i32) (local $out i32) (local $log_sum_exp i32) (local $d_out i32)
     (local $d_q i32) (local $d_k i32) (local $d_v i32) (local $tile i32) (local $first_row i32) (local $group i32)
     (local $key i32) (local $keys i32) (local $packed i32) (local $head_in_group i32) (local $head i32) (local $q_at i32) (local $kv_at i32)
     (local $query i32) (local $queries i32) (local $visited i32) (local $masked i32)
@@ -774,7 +777,7 @@
     (local.set $v (i32.load offset=8 (local.get $table)))
     (local.set $documents (i32.load offset=12 (local.get $table)))
     (local.set $out (i32.load offset=16 (local.get $table)))
-    (local.set $statistics (i32.load offset=20 (local.get $table)))
+    (local.set $log_sum_exp (i32.load offset=20 (local.get $table)))
     (local.set $d_out (i32.load offset=24 (local.get $table)))
     (local.set $d_q (i32.load offset=28 (local.get $table)))
     (local.set $d_k (i32.load offset=32 (local.get $table)))
@@ -816,7 +819,7 @@
               (call $attention_backward_h4kv2d6_t23.attend
                 (i32.add (local.get $q) (local.get $q_at)) (i32.add (local.get $k) (local.get $kv_at))
                 (i32.add (local.get $d_out) (local.get $q_at)) (i32.add (local.get $d_q) (local.get $q_at))
-                (i32.add (i32.add (local.get $statistics) (i32.shl (local.get $head) (i32.const 2)))
+                (i32.add (i32.add (local.get $log_sum_exp) (i32.shl (local.get $head) (i32.const 2)))
                   (i32.mul (i32.add (local.get $first_row) (local.get $query)) (i32.const 64)))
                 (i32.add (i32.add (global.get $scratch) (i32.const 35648))
                   (i32.shl (i32.add (i32.mul (local.get $head_in_group) (i32.const 23)) (local.get $query)) (i32.const 2)))

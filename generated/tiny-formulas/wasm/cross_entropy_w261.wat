@@ -1,10 +1,11 @@
-;; cross_entropy_w261: Logits of every row and their cross-entropy with a target; targets of -1 count nothing.
+;; cross_entropy_w261: The cross-entropy of rows of logits x.
 ;;
-;; formula:  losses[r] = log Σ_v exp(x_rv) - x_r,target with x_rv = hidden[r] · weight[v]; 0 where target < 0
+;; formula:  let m = max(x); let e = exp(x - m); let s = sum(e); loss = if(0 <= label, m + log(s) - pick(x, max(label, 0)), 0)
 ;; source:   cross-entropy of a softmax; chunked head: Wijmans et al., arXiv:2411.09009
 ;; operands: logits   f32 rows of 261, 272 apart
 ;;           targets  i32 vector
 ;;           losses   f32 vector
+;;           count    i32, rows of this run
 ;; tile:     62 rows
 ;; chosen:   logits exist for one chunk of rows only
 ;; used by:  loss fprop (model.vocab)

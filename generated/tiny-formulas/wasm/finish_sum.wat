@@ -4,6 +4,7 @@
 ;; source:   sums in chunks that depend on shape alone
 ;; operands: parts  f32 vector
 ;;           out    f32 scalar
+;;           count  i32, parts of this run
 ;; tile:     one
 ;; chosen:   one number from many: partial sums of fixed chunks, combined in order
 ;; used by:  loss fprop (model.vocab)

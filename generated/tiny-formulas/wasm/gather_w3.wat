@@ -5,9 +5,10 @@
 ;; operands: entries  f32 rows of 3, 16 apart
 ;;           index    i32 vector
 ;;           out      f32 rows of 3, 16 apart
+;;           count    i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it copies rows by index
-;; used by:  embedding fprop (model.attention.rope)
+;; used by:  rope fprop (model.attention.rope)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/gather.wat.hbs
 (module

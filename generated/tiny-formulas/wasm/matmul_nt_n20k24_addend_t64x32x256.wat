@@ -2,19 +2,22 @@
 ;;
 ;; formula:  out[m, n] = Σ_k a[m, k] · b[n, k] + addend, in ascending k, in blocks of 256
 ;; source:   blocking: Goto and van de Geijn, doi:10.1145/1356052.1356053
-;; operands: a    f32 rows of 24, 48 apart
-;;           b    f32 in panels of 16, 24 deep
-;;           out  f32 rows of 20, 48 apart
+;; operands: a       f32 rows of 24, 48 apart
+;;           b       f32 in panels of 16, 24 deep
+;;           out     f32 rows of 20, 48 apart
+;;           addend  f32 rows of 20, 48 apart
+;;           count   i32, rows of a of this run
 ;; tile:     64 rows by 32 columns, contraction in blocks of 256; registers hold 2 by 16
 ;; chosen:   it is a product of two matrices
-;; used by:  layers[*].attention.out fprop (model.attention)
+;; used by:  layers[0..1].attention.out fprop (model.attention)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/matmul.wat.hbs
 (module
   (import "mspec" "memory" (memory 1 65536 shared))
   ;; out[rows, 16 panels] = source + Σ_k a(i, k) · b(k, j), two rows by 16 columns at a time; a source of 0 means none.
   ;; a(i, k) stands 192 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 1536 bytes apart; rows of
-  ;; out and source are 192 bytes apart. An odd last row takes the row behind it along: every buffer has room for it.
+  ;; out and source are 192 bytes apart. Where the rows are odd in number, which only the last tile's
+  ;; are, the row behind is computed as well: every buffer has room for it.
   (func $matmul_nt_n20k24_addend_t64x32x256.product (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
@@ -103,7 +106,7 @@
       (local.set $panel_end (i32.add (local.get $panel) (i32.const 2)))
       (if (i32.gt_u (local.get $panel_end) (i32.const 2)) (then (local.set $panel_end (i32.const 2))))
       (local.set $out_at (i32.add (local.get $out) (i32.add (i32.mul (local.get $row) (i32.const 192)) (i32.shl (local.get $panel) (i32.const 6)))))
-      ;; The first block of the contraction starts from the addend, every later one from what the output holds.
+      ;; The first block of the contraction adds the addend, every later one what the output holds.
       (local.set $source_at (local.get $first_source))
       (if (local.get $first_source) (then
         (local.set $source_at (i32.add (local.get $first_source) (i32.sub (local.get $out_at) (local.get $out))))))

@@ -6,7 +6,7 @@
 ;;           panels  f32 in panels of 16, 52 deep
 ;; tile:     20 panels
 ;; chosen:   the product reads 16 outputs side by side; a weight has them in 16 rows
-;; used by:  layers[*].ffn.down fprop (model.ffn.intermediate)
+;; used by:  layers[0..1].ffn.down fprop (model.ffn.intermediate)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/pack.wat.hbs
 (module

@@ -6,7 +6,7 @@
 ;;           panels  f32 in panels of 16, 20 deep
 ;; tile:     51 panels
 ;; chosen:   the product reads 16 outputs side by side; a weight has them in 16 rows
-;; used by:  layers[*].attention.q fprop (model.attention)
+;; used by:  layers[0..1].attention.q fprop (model.attention)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/pack.wat.hbs
 (module

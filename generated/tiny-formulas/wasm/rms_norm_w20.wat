@@ -2,15 +2,16 @@
 ;;
 ;; formula:  let scale = rsqrt(sum(x^2) / columns + 0.00001); y = x * gain * rsqrt(sum(x^2) / columns + 0.00001); r = rsqrt(sum(x^2) / columns + 0.00001)
 ;; source:   Zhang and Sennrich, arXiv:1910.07467
-;; operands: x     f32 rows of 20, 48 apart
-;;           gain  f32 vector
-;;           y     f32 rows of 20, 48 apart
-;;           r     f32 vector
+;; operands: x      f32 rows of 20, 48 apart
+;;           gain   f32 vector
+;;           y      f32 rows of 20, 48 apart
+;;           r      f32 vector
+;;           count  i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
 ;; used by:  final_norm fprop (model.norm)
-;;           layers[*].attention.norm fprop (model.norm)
-;;           layers[*].ffn.norm fprop (model.norm)
+;;           layers[0..1].attention.norm fprop (model.norm)
+;;           layers[0..1].ffn.norm fprop (model.norm)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/formula.wat.hbs
 (module

@@ -5,6 +5,8 @@
 ;; operands: rows   f32 rows of 20, 48 apart
 ;;           index  i32 vector
 ;;           out    f32 rows of 20, 48 apart
+;;           first  f32 scalar
+;;           count  i32, rows of this run
 ;; tile:     8 entries
 ;; chosen:   every tile owns some entries and reads all indices, so no two tiles write one entry
 ;; used by:  embedding wgrad (model.width)

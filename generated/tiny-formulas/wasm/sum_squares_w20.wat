@@ -4,9 +4,10 @@
 ;; source:   sums in chunks that depend on shape alone
 ;; operands: x      f32 rows of 20, 48 apart
 ;;           parts  f32 vector
+;;           count  i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   one number from many: partial sums of fixed chunks, combined in order
-;; used by:  update fprop (train.clip)
+;; used by:  update update (train.clip)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/reduce-partial.wat.hbs
 (module

@@ -9,9 +9,10 @@
 ;;           skipped      f32 scalar
 ;;           finite       f32 scalar
 ;;           scale        f32 scalar
+;;           count        i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
-;; used by:  update fprop (train.optimizer)
+;; used by:  update update (train.optimizer)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/formula.wat.hbs
 (module

@@ -7,9 +7,10 @@
 ;;           d_y     f32 rows of 64, 80 apart
 ;;           d_gate  f32 rows of 64, 80 apart
 ;;           d_up    f32 rows of 64, 80 apart
+;;           count   i32, rows of this run
 ;; tile:     256 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
-;; used by:  layers[*].ffn.activation dgrad (model.ffn.activation)
+;; used by:  layers[0..1].ffn.activation dgrad (model.ffn.activation)
 ;; spec:     tiny
 ;; template: templates/wasm/formula.wat.hbs
 (module

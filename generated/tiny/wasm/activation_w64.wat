@@ -2,12 +2,13 @@
 ;;
 ;; formula:  y = gate * up * sigmoid(gate)
 ;; source:   model.ffn.activation; gated forms: Shazeer, arXiv:2002.05202
-;; operands: gate  f32 rows of 64, 80 apart
-;;           up    f32 rows of 64, 80 apart
-;;           y     f32 rows of 64, 80 apart
+;; operands: gate   f32 rows of 64, 80 apart
+;;           up     f32 rows of 64, 80 apart
+;;           y      f32 rows of 64, 80 apart
+;;           count  i32, rows of this run
 ;; tile:     256 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
-;; used by:  layers[*].ffn.activation fprop (model.ffn.activation)
+;; used by:  layers[0..1].ffn.activation fprop (model.ffn.activation)
 ;; spec:     tiny
 ;; template: templates/wasm/formula.wat.hbs
 (module

@@ -1,16 +1,16 @@
 ;; attention_h2kv1d16_t32: Softmax attention with grouped keys and values; a row with nothing visible yields zeros.
 ;;
-;; formula:  out = softmax_k(score(scale · q·k) where mask) · v; log_sum_exp kept for the backward pass
+;; formula:  s = q·k / sqrt(16); score = s; visible = k <= q; out = softmax_k(score where visible) · v; log_sum_exp kept for the backward pass
 ;; source:   Vaswani et al., arXiv:1706.03762; groups: Ainslie et al., arXiv:2305.13245; blocks: Dao et al., arXiv:2205.14135
-;; operands: q           f32 rows of 32, 48 apart
-;;           k           f32 rows of 16, 16 apart
-;;           v           f32 rows of 16, 16 apart
-;;           documents   i32 vector
-;;           out         f32 rows of 32, 48 apart
-;;           statistics  f32 rows of 2, 16 apart
+;; operands: q            f32 rows of 32, 48 apart
+;;           k            f32 rows of 16, 16 apart
+;;           v            f32 rows of 16, 16 apart
+;;           documents    i32 vector
+;;           out          f32 rows of 32, 48 apart
+;;           log_sum_exp  f32 rows of 2, 16 apart
 ;; tile:     64 queries of the heads that share a key-value head, in blocks of 32 by 64
 ;; chosen:   online softmax over blocks of keys: no score leaves the block
-;; used by:  layers[*].attention.core fprop (model.attention)
+;; used by:  layers[0..1].attention.core fprop (model.attention)
 ;; spec:     tiny
 ;; template: templates/wasm/attention.wat.hbs
 (module
@@ -51,7 +51,8 @@
   (global $f.-inf (mut v128) (v128.const f32x4 -inf -inf -inf -inf))
   ;; out[rows, 16 panels] = source + Σ_k a(i, k) · b(k, j), two rows by 16 columns at a time; a source of 0 means none.
   ;; a(i, k) stands 192 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 1024 bytes apart; rows of
-  ;; out and source are 320 bytes apart. An odd last row takes the row behind it along: every buffer has room for it.
+  ;; out and source are 320 bytes apart. Where the rows are odd in number, which only the last tile's
+  ;; are, the row behind is computed as well: every buffer has room for it.
   (func $attention_h2kv1d16_t32.scores (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
@@ -121,7 +122,8 @@
       (br_if $next_panel (local.tee $panels (i32.sub (local.get $panels) (i32.const 1))))))
   ;; out[rows, 16 panels] = source + Σ_k a(i, k) · b(k, j), two rows by 16 columns at a time; a source of 0 means none.
   ;; a(i, k) stands 320 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 64 bytes apart; rows of
-  ;; out and source are 64 bytes apart. An odd last row takes the row behind it along: every buffer has room for it.
+  ;; out and source are 64 bytes apart. Where the rows are odd in number, which only the last tile's
+  ;; are, the row behind is computed as well: every buffer has room for it.
   (func $attention_h2kv1d16_t32.values (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
@@ -228,7 +230,7 @@
         (local.set $to (i32.add (local.get $to) (i32.const 256)))
         (br_if $next_columns (i32.lt_u (local.tee $k (i32.add (local.get $k) (i32.const 4))) (local.get $depth))))
       (br_if $next_rows (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 4))) (i32.const 16)))))
-  ;; 0: the mask lets no pair of the block through, 1: some, 2: all; by interval arithmetic on y = k <= q
+  ;; 0: the mask lets no pair of the block through, 1: some, 2: all; by interval arithmetic on visible = k <= q
   (func $attention_h2kv1d16_t32.classify (param $query_first i32) (param $query_last i32) (param $key_first i32) (param $key_last i32)
       (param $head i32) (param $query_documents i32) (param $key_documents i32) (result i32)
     (local $least_query i32) (local $most_query i32) (local $least_key i32) (local $most_key i32)
@@ -410,7 +412,7 @@
       (local.get $queries) (i32.const 1) (local.get $keys)))
 
   ;; Divides by the sums and stores rows of one head; a row that saw nothing yields zeros.
-  (func $attention_h2kv1d16_t32.finish (param $acc_row i32) (param $out i32) (param $statistics i32) (param $queries i32)
+  (func $attention_h2kv1d16_t32.finish (param $acc_row i32) (param $out i32) (param $log_sum_exp i32) (param $queries i32)
     (local $acc i32) (local $most i32) (local $total i32) (local $lane i32) (local $sum v128) (local $inverse v128) (local $value v128) (local $lse v128)
     (local $log.x v128)
     (local $log.e v128)
@@ -472,7 +474,7 @@
         (v128.store (i32.add (local.get $acc) (local.get $lane)) (local.get $value))
         (br_if $next_lane (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 64))))
       (memory.copy (local.get $out) (local.get $acc) (i32.const 64))
-      (if (local.get $statistics) (then
+      (if (local.get $log_sum_exp) (then
         ;; log x = e ln 2 + f - f^2/2 + f^3 q(f) with x = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2))
         (local.set $log.y (local.get $sum))
         (local.set $log.x (v128.bitselect (f32x4.mul (local.get $log.y) (local.get $f.4294967300)) (local.get $log.y) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38))))
@@ -485,8 +487,8 @@
         (local.set $log.f (v128.bitselect (local.get $f.-inf) (local.get $log.f) (f32x4.eq (local.get $log.y) (local.get $f.0))))
         (local.set $lse (v128.or (local.get $log.f) (v128.or (f32x4.lt (local.get $log.y) (local.get $f.0)) (f32x4.ne (local.get $log.y) (local.get $log.y)))))
         (local.set $lse (f32x4.add (local.get $lse) (v128.load32_splat (local.get $most))))
-        (v128.store32_lane 0 (local.get $statistics) (v128.andnot (local.get $lse) (f32x4.eq (local.get $sum) (v128.const f32x4 0 0 0 0))))
-        (local.set $statistics (i32.add (local.get $statistics) (i32.const 64)))))
+        (v128.store32_lane 0 (local.get $log_sum_exp) (v128.andnot (local.get $lse) (f32x4.eq (local.get $sum) (v128.const f32x4 0 0 0 0))))
+        (local.set $log_sum_exp (i32.add (local.get $log_sum_exp) (i32.const 64)))))
       (local.set $acc (i32.add (local.get $acc) (i32.const 64)))
       (local.set $most (i32.add (local.get $most) (i32.const 4)))
       (local.set $total (i32.add (local.get $total) (i32.const 4)))
@@ -495,7 +497,7 @@
 
   ;; A tile is a chunk of queries of all heads that share one key-value head, in one sequence.
   (func (export "attention_h2kv1d16_t32") (param $table i32) (param $begin i32) (param $end i32)
-    (local $q i32) (local $k i32) (local $v i32) (local $documents i32) (local $out i32) (local $statistics i32)
+    (local $q i32) (local $k i32) (local $v i32) (local $documents i32) (local $out i32) (local $log_sum_exp i32)
     (local $tile i32) (local $first_row i32) (local $group i32) (local $chunk i32) (local $chunk_end i32)
     (local $key i32) (local $keys i32) (local $packed i32) (local $head_in_group i32) (local $head i32)
     (local $query i32) (local $queries i32) (local $visited i32) (local $masked i32) (local $kv_column i32)
@@ -504,7 +506,7 @@
     (local.set $v (i32.load offset=8 (local.get $table)))
     (local.set $documents (i32.load offset=12 (local.get $table)))
     (local.set $out (i32.load offset=16 (local.get $table)))
-    (local.set $statistics (i32.load offset=20 (local.get $table)))
+    (local.set $log_sum_exp (i32.load offset=20 (local.get $table)))
     (local.set $tile (local.get $begin))
     (loop $next_tile
       (local.set $first_row (i32.mul (i32.div_u (local.get $tile) (i32.const 1)) (i32.const 32)))
@@ -554,7 +556,7 @@
         (call $attention_h2kv1d16_t32.finish
           (i32.mul (local.get $head_in_group) (i32.const 64))
           (i32.add (i32.add (local.get $out) (i32.mul (local.get $head) (i32.const 64))) (i32.mul (i32.add (local.get $first_row) (local.get $chunk)) (i32.const 192)))
-          (i32.add (i32.add (local.get $statistics) (i32.shl (local.get $head) (i32.const 2))) (i32.mul (i32.add (local.get $first_row) (local.get $chunk)) (i32.const 64)))
+          (i32.add (i32.add (local.get $log_sum_exp) (i32.shl (local.get $head) (i32.const 2))) (i32.mul (i32.add (local.get $first_row) (local.get $chunk)) (i32.const 64)))
           (i32.sub (local.get $chunk_end) (local.get $chunk)))
         (br_if $finish_head (i32.lt_u (local.tee $head_in_group (i32.add (local.get $head_in_group) (i32.const 1))) (i32.const 2))))
       (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))

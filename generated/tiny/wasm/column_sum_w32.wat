@@ -4,11 +4,12 @@
 ;; source:   sum over rows in fixed chunks
 ;; operands: parts  f32 rows of 32, 48 apart
 ;;           out    f32 vector
+;;           count  i32, rows of parts of this run
 ;; tile:     256 columns
 ;; chosen:   it is a formula: one pass per phase over its operands
 ;; used by:  final_norm dgrad (model.norm)
-;;           layers[*].attention.norm dgrad (model.norm)
-;;           layers[*].ffn.norm dgrad (model.norm)
+;;           layers[0..1].attention.norm dgrad (model.norm)
+;;           layers[0..1].ffn.norm dgrad (model.norm)
 ;; spec:     tiny
 ;; template: templates/wasm/column-sum.wat.hbs
 (module

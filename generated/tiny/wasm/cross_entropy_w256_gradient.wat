@@ -1,11 +1,12 @@
-;; cross_entropy_w256_gradient: Cross-entropy of the head with the gradients of hidden states and head, chunk by chunk.
+;; cross_entropy_w256_gradient: The cross-entropy of rows of logits x, and its gradient d_x in the logits' place.
 ;;
-;; formula:  losses as linear_cross_entropy; d_x = scale · (softmax(x) - onehot(target)); d_hidden = d_x · weight; d_weight = d_xᵀ · hidden
+;; formula:  let m = max(x); let e = exp(x - m); let s = sum(e); loss = if(0 <= label, m + log(s) - pick(x, max(label, 0)), 0); d_x = if(column == max(label, 0), -if(0 <= label, d_loss, 0), 0) + e * if(0 <= label, d_loss, 0) / s
 ;; source:   cross-entropy of a softmax; chunked head: Wijmans et al., arXiv:2411.09009
 ;; operands: logits   f32 rows of 256, 272 apart
 ;;           targets  i32 vector
 ;;           losses   f32 vector
 ;;           scale    f32 scalar
+;;           count    i32, rows of this run
 ;; tile:     64 rows
 ;; chosen:   logits, loss and both gradients of one chunk of rows at a time
 ;; used by:  loss fprop (model.vocab)

@@ -5,6 +5,7 @@
 ;; operands: entries  f32 rows of 32, 48 apart
 ;;           index    i32 vector
 ;;           out      f32 rows of 32, 48 apart
+;;           count    i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it copies rows by index
 ;; used by:  embedding fprop (model.width)

@@ -6,8 +6,8 @@
 ;;           panels  f32 in panels of 16, 32 deep
 ;; tile:     32 panels
 ;; chosen:   the product reads 16 outputs side by side; a weight has them in 16 rows
-;; used by:  layers[*].attention.k fprop (model.attention)
-;;           layers[*].attention.v fprop (model.attention)
+;; used by:  layers[0..1].attention.k fprop (model.attention)
+;;           layers[0..1].attention.v fprop (model.attention)
 ;; spec:     tiny
 ;; template: templates/wasm/pack.wat.hbs
 (module

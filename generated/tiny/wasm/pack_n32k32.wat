@@ -6,8 +6,8 @@
 ;;           panels  f32 in panels of 16, 32 deep
 ;; tile:     32 panels
 ;; chosen:   the product reads 16 outputs side by side; a weight has them in 16 rows
-;; used by:  layers[*].attention.out fprop (model.attention)
-;;           layers[*].attention.q fprop (model.attention)
+;; used by:  layers[0..1].attention.out fprop (model.attention)
+;;           layers[0..1].attention.q fprop (model.attention)
 ;; spec:     tiny
 ;; template: templates/wasm/pack.wat.hbs
 (module

@@ -6,8 +6,8 @@
 ;;           panels  f32 in panels of 16, 32 deep
 ;; tile:     32 panels
 ;; chosen:   the product reads 16 outputs side by side; a weight has them in 16 rows
-;; used by:  layers[*].ffn.gate fprop (model.ffn.intermediate)
-;;           layers[*].ffn.up fprop (model.ffn.intermediate)
+;; used by:  layers[0..1].ffn.gate fprop (model.ffn.intermediate)
+;;           layers[0..1].ffn.up fprop (model.ffn.intermediate)
 ;; spec:     tiny
 ;; template: templates/wasm/pack.wat.hbs
 (module

@@ -9,10 +9,11 @@
 ;;           addend        f32 rows of 32, 48 apart
 ;;           d_x           f32 rows of 32, 48 apart
 ;;           d_gain_parts  f32 rows of 32, 48 apart
+;;           count         i32, rows of this run
 ;; tile:     128 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
-;; used by:  layers[*].attention.norm dgrad (model.norm)
-;;           layers[*].ffn.norm dgrad (model.norm)
+;; used by:  layers[0..1].attention.norm dgrad (model.norm)
+;;           layers[0..1].ffn.norm dgrad (model.norm)
 ;; spec:     tiny
 ;; template: templates/wasm/formula.wat.hbs
 (module

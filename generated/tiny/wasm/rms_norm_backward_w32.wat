@@ -8,6 +8,7 @@
 ;;           d_y           f32 rows of 32, 48 apart
 ;;           d_x           f32 rows of 32, 48 apart
 ;;           d_gain_parts  f32 rows of 32, 48 apart
+;;           count         i32, rows of this run
 ;; tile:     128 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
 ;; used by:  final_norm dgrad (model.norm)

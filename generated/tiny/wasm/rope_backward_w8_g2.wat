@@ -2,13 +2,14 @@
 ;;
 ;; formula:  d_x0 = sin * d_y1 + cos * d_y0; d_x1 = cos * d_y1 - sin * d_y0
 ;; source:   gradient of Su et al., arXiv:2104.09864; layout half as in Llama, interleaved as in DeepSeek
-;; operands: cos  f32 rows of 8, 16 apart
-;;           sin  f32 rows of 8, 16 apart
-;;           d_y  f32 rows of 32, 48 apart
-;;           d_x  f32 rows of 32, 48 apart
+;; operands: cos    f32 rows of 8, 16 apart
+;;           sin    f32 rows of 8, 16 apart
+;;           d_y    f32 rows of 32, 48 apart
+;;           d_x    f32 rows of 32, 48 apart
+;;           count  i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
-;; used by:  layers[*].attention.q dgrad (model.attention.rope)
+;; used by:  layers[0..1].attention.q dgrad (model.attention.rope)
 ;; spec:     tiny
 ;; template: templates/wasm/formula.wat.hbs
 (module

@@ -2,13 +2,14 @@
 ;;
 ;; formula:  y0 = x0 * cos - x1 * sin; y1 = x0 * sin + x1 * cos
 ;; source:   Su et al., arXiv:2104.09864; layout half as in Llama, interleaved as in DeepSeek
-;; operands: x    f32 rows of 16, 16 apart
-;;           cos  f32 rows of 8, 16 apart
-;;           sin  f32 rows of 8, 16 apart
-;;           y    f32 rows of 16, 16 apart
+;; operands: x      f32 rows of 16, 16 apart
+;;           cos    f32 rows of 8, 16 apart
+;;           sin    f32 rows of 8, 16 apart
+;;           y      f32 rows of 16, 16 apart
+;;           count  i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
-;; used by:  layers[*].attention.k fprop (model.attention.rope)
+;; used by:  layers[0..1].attention.k fprop (model.attention.rope)
 ;; spec:     tiny
 ;; template: templates/wasm/formula.wat.hbs
 (module

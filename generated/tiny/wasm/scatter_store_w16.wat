@@ -5,9 +5,10 @@
 ;; operands: rows   f32 rows of 16, 16 apart
 ;;           index  i32 vector
 ;;           out    f32 rows of 16, 16 apart
+;;           count  i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it copies rows to slots that differ
-;; used by:  layers[*].attention.core fprop (serve)
+;; used by:  layers[0..1].attention.core fprop (serve)
 ;; spec:     tiny
 ;; template: templates/wasm/scatter-store.wat.hbs
 (module

@@ -4,6 +4,7 @@
 ;; source:   sums in chunks that depend on shape alone
 ;; operands: x      f32 vector
 ;;           parts  f32 vector
+;;           count  i32, rows of this run
 ;; tile:     256 rows
 ;; chosen:   one number from many: partial sums of fixed chunks, combined in order
 ;; used by:  loss fprop (model.vocab)

@@ -1,6 +1,6 @@
-;; attention_paged_h4kv2d6_p5_67968b81: Attention of new tokens over cached keys and values, by the blocks of the sequence form.
+;; attention_paged_h4kv2d6_p5_af9c5835: Attention of new tokens over cached keys and values, by the blocks of the sequence form.
 ;;
-;; formula:  out = softmax_k(score(scale · q·k) where mask) · v over the pages of the row's sequence
+;; formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = ((k <= q) && ((q - k) < 8)) && same_document; out = softmax_k(score where visible) · v over the pages of the row's sequence
 ;; source:   Kwon et al., arXiv:2309.06180
 ;; operands: q           f32 rows of 24, 48 apart
 ;;           k           f32 rows of 12, 16 apart
@@ -11,7 +11,7 @@
 ;;           out         f32 rows of 24, 48 apart
 ;; tile:     one row tile of the heads that share a key-value head, in blocks of 32 by 64
 ;; chosen:   the same blocks as the sequence form, so both give the same bits
-;; used by:  layers[*].attention.core fprop (model.attention)
+;; used by:  layers[1].attention.core fprop (model.attention)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/attention-paged.wat.hbs
 (module
@@ -69,8 +69,9 @@
   (global $i.8 (mut v128) (v128.const i32x4 8 8 8 8))
   ;; out[rows, 16 panels] = source + Σ_k a(i, k) · b(k, j), two rows by 16 columns at a time; a source of 0 means none.
   ;; a(i, k) stands 192 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 512 bytes apart; rows of
-  ;; out and source are 320 bytes apart. An odd last row takes the row behind it along: every buffer has room for it.
-  (func $attention_paged_h4kv2d6_p5_67968b81.scores (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
+  ;; out and source are 320 bytes apart. Where the rows are odd in number, which only the last tile's
+  ;; are, the row behind is computed as well: every buffer has room for it.
+  (func $attention_paged_h4kv2d6_p5_af9c5835.scores (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
     (local $c00 v128) (local $c01 v128) (local $c02 v128) (local $c03 v128)
@@ -139,8 +140,9 @@
       (br_if $next_panel (local.tee $panels (i32.sub (local.get $panels) (i32.const 1))))))
   ;; out[rows, 16 panels] = source + Σ_k a(i, k) · b(k, j), two rows by 16 columns at a time; a source of 0 means none.
   ;; a(i, k) stands 320 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 64 bytes apart; rows of
-  ;; out and source are 64 bytes apart. An odd last row takes the row behind it along: every buffer has room for it.
-  (func $attention_paged_h4kv2d6_p5_67968b81.values (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
+  ;; out and source are 64 bytes apart. Where the rows are odd in number, which only the last tile's
+  ;; are, the row behind is computed as well: every buffer has room for it.
+  (func $attention_paged_h4kv2d6_p5_af9c5835.values (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
     (local $c00 v128) (local $c01 v128) (local $c02 v128) (local $c03 v128)
@@ -209,7 +211,7 @@
       (br_if $next_panel (local.tee $panels (i32.sub (local.get $panels) (i32.const 1))))))
   ;; panel[k][j] = source[j][k] for 16 rows j, 64 bytes apart, and `depth` columns k, four at a time.
   ;; Where fewer than 16 rows are left the last one is repeated: what comes of it lies in padding.
-  (func $attention_paged_h4kv2d6_p5_67968b81.transpose (param $source i32) (param $panel i32) (param $rows i32) (param $depth i32)
+  (func $attention_paged_h4kv2d6_p5_af9c5835.transpose (param $source i32) (param $panel i32) (param $rows i32) (param $depth i32)
     (local $j i32) (local $k i32) (local $last i32) (local $to i32)
     (local $row0 i32) (local $row1 i32) (local $row2 i32) (local $row3 i32)
     (local $r0 v128) (local $r1 v128) (local $r2 v128) (local $r3 v128)
@@ -246,8 +248,8 @@
         (local.set $to (i32.add (local.get $to) (i32.const 256)))
         (br_if $next_columns (i32.lt_u (local.tee $k (i32.add (local.get $k) (i32.const 4))) (local.get $depth))))
       (br_if $next_rows (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 4))) (i32.const 16)))))
-  ;; 0: the mask lets no pair of the block through, 1: some, 2: all; by interval arithmetic on y = ((k <= q) && ((q - k) < 8)) && same_document
-  (func $attention_paged_h4kv2d6_p5_67968b81.classify (param $query_first i32) (param $query_last i32) (param $key_first i32) (param $key_last i32)
+  ;; 0: the mask lets no pair of the block through, 1: some, 2: all; by interval arithmetic on visible = ((k <= q) && ((q - k) < 8)) && same_document
+  (func $attention_paged_h4kv2d6_p5_af9c5835.classify (param $query_first i32) (param $query_last i32) (param $key_first i32) (param $key_last i32)
       (param $head i32) (param $query_documents i32) (param $key_documents i32) (result i32)
     (local $least_query i32) (local $most_query i32) (local $least_key i32) (local $most_key i32)
     (local $same_document_may i32) (local $same_document_must i32)
@@ -303,11 +305,11 @@
 
   ;; How many keys of a block its queries have to visit, in steps of 16 (0: none), and whether they must be tested.
   ;; A block that is cut short, by the mask or by the end of the sequence, is tested.
-  (func $attention_paged_h4kv2d6_p5_67968b81.look (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32)
+  (func $attention_paged_h4kv2d6_p5_af9c5835.look (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32)
       (param $query_documents i32) (param $key_documents i32) (result i32 i32)
     (local $class i32) (local $start i32) (local $query_last i32)
     (local.set $query_last (i32.sub (i32.add (local.get $query) (local.get $queries)) (i32.const 1)))
-    (local.set $class (call $attention_paged_h4kv2d6_p5_67968b81.classify (local.get $query) (local.get $query_last)
+    (local.set $class (call $attention_paged_h4kv2d6_p5_af9c5835.classify (local.get $query) (local.get $query_last)
       (local.get $key) (i32.sub (i32.add (local.get $key) (local.get $keys)) (i32.const 1)) (local.get $head)
       (local.get $query_documents) (local.get $key_documents)))
     (if (i32.eqz (local.get $class)) (then (return (i32.const 0) (i32.const 0))))
@@ -317,7 +319,7 @@
       (loop $next
         (br_if $done (i32.le_u (local.get $keys) (i32.const 16)))
         (local.set $start (i32.and (i32.sub (local.get $keys) (i32.const 1)) (i32.const -16)))
-        (br_if $done (call $attention_paged_h4kv2d6_p5_67968b81.classify (local.get $query) (local.get $query_last)
+        (br_if $done (call $attention_paged_h4kv2d6_p5_af9c5835.classify (local.get $query) (local.get $query_last)
           (i32.add (local.get $key) (local.get $start)) (i32.sub (i32.add (local.get $key) (local.get $keys)) (i32.const 1)) (local.get $head)
           (local.get $query_documents) (i32.add (local.get $key_documents) (i32.shl (local.get $start) (i32.const 2)))))
         (local.set $keys (local.get $start))
@@ -326,7 +328,7 @@
     (i32.const 1))
 
   ;; Clears the accumulators of a tile: sums 0, maxima the lowest number.
-  (func $attention_paged_h4kv2d6_p5_67968b81.reset
+  (func $attention_paged_h4kv2d6_p5_af9c5835.reset
     (local $at i32) (local $at_end i32)
     (memory.fill (i32.add (global.get $scratch) (i32.const 12288)) (i32.const 0) (i32.const 8768))
     (local.set $at (i32.add (global.get $scratch) (i32.const 21056)))
@@ -336,10 +338,10 @@
       (br_if $next (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $at_end)))))
 
   ;; Transposes a block of keys or values into panels of 16.
-  (func $attention_paged_h4kv2d6_p5_67968b81.pack (param $source i32) (param $panel i32) (param $rows i32)
+  (func $attention_paged_h4kv2d6_p5_af9c5835.pack (param $source i32) (param $panel i32) (param $rows i32)
     (local $done i32)
     (loop $next_panel
-      (call $attention_paged_h4kv2d6_p5_67968b81.transpose
+      (call $attention_paged_h4kv2d6_p5_af9c5835.transpose
         (i32.add (local.get $source) (i32.mul (local.get $done) (i32.const 64)))
         (local.get $panel)
         (i32.sub (local.get $rows) (local.get $done))
@@ -348,7 +350,7 @@
       (br_if $next_panel (i32.lt_u (local.tee $done (i32.add (local.get $done) (i32.const 16))) (local.get $rows)))))
 
   ;; One block of queries against one block of keys: scores in scratch, running maximum and sum, weighted values.
-  (func $attention_paged_h4kv2d6_p5_67968b81.attend (param $q i32) (param $v i32) (param $acc_row i32)
+  (func $attention_paged_h4kv2d6_p5_af9c5835.attend (param $q i32) (param $v i32) (param $acc_row i32)
       (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32) (param $masked i32)
       (param $query_documents i32) (param $key_documents i32)
     (local $scores i32) (local $scores_row i32) (local $acc i32) (local $acc_at i32) (local $most_at i32) (local $total_at i32)
@@ -475,7 +477,7 @@
     (local.set $v.lanes (global.get $v.lanes))
     (local.set $i.8 (global.get $i.8))
     (local.set $scores (i32.add (global.get $scratch) (i32.const 2048)))
-    (call $attention_paged_h4kv2d6_p5_67968b81.scores (local.get $q) (i32.add (global.get $scratch) (i32.const 0)) (local.get $scores) (i32.const 0)
+    (call $attention_paged_h4kv2d6_p5_af9c5835.scores (local.get $q) (i32.add (global.get $scratch) (i32.const 0)) (local.get $scores) (i32.const 0)
       (local.get $queries) (i32.shr_u (i32.add (local.get $keys) (i32.const 15)) (i32.const 4)) (i32.const 6))
     (local.set $lane_end (i32.shl (local.get $keys) (i32.const 2)))
     (local.set $scores_row (local.get $scores))
@@ -607,11 +609,11 @@
       (local.set $most_at (i32.add (local.get $most_at) (i32.const 4)))
       (local.set $total_at (i32.add (local.get $total_at) (i32.const 4)))
       (br_if $next_query (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $queries))))
-    (call $attention_paged_h4kv2d6_p5_67968b81.values (local.get $scores) (local.get $v) (local.get $acc) (local.get $acc)
+    (call $attention_paged_h4kv2d6_p5_af9c5835.values (local.get $scores) (local.get $v) (local.get $acc) (local.get $acc)
       (local.get $queries) (i32.const 1) (local.get $keys)))
 
   ;; Divides by the sums and stores rows of one head; a row that saw nothing yields zeros.
-  (func $attention_paged_h4kv2d6_p5_67968b81.finish (param $acc_row i32) (param $out i32) (param $statistics i32) (param $queries i32)
+  (func $attention_paged_h4kv2d6_p5_af9c5835.finish (param $acc_row i32) (param $out i32) (param $log_sum_exp i32) (param $queries i32)
     (local $acc i32) (local $most i32) (local $total i32) (local $lane i32) (local $sum v128) (local $inverse v128) (local $value v128) (local $lse v128)
     (local $log.x v128)
     (local $log.e v128)
@@ -673,7 +675,7 @@
         (v128.store (i32.add (local.get $acc) (local.get $lane)) (local.get $value))
         (br_if $next_lane (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 32))))
       (memory.copy (local.get $out) (local.get $acc) (i32.const 24))
-      (if (local.get $statistics) (then
+      (if (local.get $log_sum_exp) (then
         ;; log x = e ln 2 + f - f^2/2 + f^3 q(f) with x = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2))
         (local.set $log.y (local.get $sum))
         (local.set $log.x (v128.bitselect (f32x4.mul (local.get $log.y) (local.get $f.4294967300)) (local.get $log.y) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38))))
@@ -686,8 +688,8 @@
         (local.set $log.f (v128.bitselect (local.get $f.-inf) (local.get $log.f) (f32x4.eq (local.get $log.y) (local.get $f.0))))
         (local.set $lse (v128.or (local.get $log.f) (v128.or (f32x4.lt (local.get $log.y) (local.get $f.0)) (f32x4.ne (local.get $log.y) (local.get $log.y)))))
         (local.set $lse (f32x4.add (local.get $lse) (v128.load32_splat (local.get $most))))
-        (v128.store32_lane 0 (local.get $statistics) (v128.andnot (local.get $lse) (f32x4.eq (local.get $sum) (v128.const f32x4 0 0 0 0))))
-        (local.set $statistics (i32.add (local.get $statistics) (i32.const 0)))))
+        (v128.store32_lane 0 (local.get $log_sum_exp) (v128.andnot (local.get $lse) (f32x4.eq (local.get $sum) (v128.const f32x4 0 0 0 0))))
+        (local.set $log_sum_exp (i32.add (local.get $log_sum_exp) (i32.const 0)))))
       (local.set $acc (i32.add (local.get $acc) (i32.const 64)))
       (local.set $most (i32.add (local.get $most) (i32.const 4)))
       (local.set $total (i32.add (local.get $total) (i32.const 4)))
@@ -696,7 +698,7 @@
 
   ;; A tile is one row tile of new tokens and all heads that share one key-value head. Keys and values of a block are
   ;; copied out of their pages; from there on it is the sequence form, so that both give the same bits.
-  (func (export "attention_paged_h4kv2d6_p5_67968b81") (param $table i32) (param $begin i32) (param $end i32)
+  (func (export "attention_paged_h4kv2d6_p5_af9c5835") (param $table i32) (param $begin i32) (param $end i32)
     (local $q i32) (local $k i32) (local $v i32) (local $positions i32) (local $pages i32) (local $row_tiles i32) (local $out i32)
     (local $tile i32) (local $fields i32) (local $group i32) (local $kv_column i32) (local $page_row i32)
     (local $first_row i32) (local $rows i32) (local $all_keys i32) (local $first_position i32)
@@ -722,7 +724,7 @@
       (local.set $group (i32.rem_u (local.get $tile) (i32.const 2)))
       (local.set $kv_column (i32.mul (local.get $group) (i32.const 24)))
       (if (local.get $rows) (then
-        (call $attention_paged_h4kv2d6_p5_67968b81.reset)
+        (call $attention_paged_h4kv2d6_p5_af9c5835.reset)
         (local.set $key (i32.const 0))
         (loop $next_keys
           (local.set $keys (i32.sub (local.get $all_keys) (local.get $key)))
@@ -735,7 +737,7 @@
             (loop $next_queries
               (local.set $queries (i32.sub (local.get $rows) (local.get $query)))
               (if (i32.gt_u (local.get $queries) (i32.const 32)) (then (local.set $queries (i32.const 32))))
-              (call $attention_paged_h4kv2d6_p5_67968b81.look (i32.add (local.get $first_position) (local.get $query)) (local.get $queries)
+              (call $attention_paged_h4kv2d6_p5_af9c5835.look (i32.add (local.get $first_position) (local.get $query)) (local.get $queries)
                 (local.get $key) (local.get $keys) (local.get $head) (i32.const 0) (i32.const 0))
               (local.set $masked)
               (local.set $visited)
@@ -755,8 +757,8 @@
                       (i32.add (local.get $v_rows) (i32.mul (local.get $copied) (i32.const 64)))
                       (i32.add (local.get $v) (local.get $at)) (i32.const 24))
                     (br_if $next_copy (i32.lt_u (local.tee $copied (i32.add (local.get $copied) (i32.const 1))) (local.get $keys))))
-                  (call $attention_paged_h4kv2d6_p5_67968b81.pack (local.get $k_rows) (i32.add (global.get $scratch) (i32.const 0)) (local.get $keys))))
-                (call $attention_paged_h4kv2d6_p5_67968b81.attend
+                  (call $attention_paged_h4kv2d6_p5_af9c5835.pack (local.get $k_rows) (i32.add (global.get $scratch) (i32.const 0)) (local.get $keys))))
+                (call $attention_paged_h4kv2d6_p5_af9c5835.attend
                   (i32.add (i32.add (local.get $q) (i32.mul (local.get $head) (i32.const 24))) (i32.mul (i32.add (local.get $first_row) (local.get $query)) (i32.const 192)))
                   (local.get $v_rows)
                   (i32.add (i32.mul (local.get $head_in_group) (i32.const 64)) (local.get $query))
@@ -768,7 +770,7 @@
           (br_if $next_keys (i32.lt_u (local.tee $key (i32.add (local.get $key) (local.get $keys))) (local.get $all_keys))))
         (local.set $head_in_group (i32.const 0))
         (loop $finish_head
-          (call $attention_paged_h4kv2d6_p5_67968b81.finish
+          (call $attention_paged_h4kv2d6_p5_af9c5835.finish
             (i32.mul (local.get $head_in_group) (i32.const 64))
             (i32.add
               (i32.add (local.get $out) (i32.mul (i32.add (i32.mul (local.get $group) (i32.const 2)) (local.get $head_in_group)) (i32.const 24)))

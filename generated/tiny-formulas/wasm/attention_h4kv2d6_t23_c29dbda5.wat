@@ -1,16 +1,16 @@
-;; attention_h4kv2d6_t23_423aac5e: Softmax attention with grouped keys and values; a row with nothing visible yields zeros.
+;; attention_h4kv2d6_t23_c29dbda5: Softmax attention with grouped keys and values; a row with nothing visible yields zeros.
 ;;
-;; formula:  out = softmax_k(score(scale · q·k) where mask) · v; log_sum_exp kept for the backward pass
+;; formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = ((k <= q) && ((q - k) < 8)) && same_document; out = softmax_k(score where visible) · v; log_sum_exp kept for the backward pass
 ;; source:   Vaswani et al., arXiv:1706.03762; groups: Ainslie et al., arXiv:2305.13245; blocks: Dao et al., arXiv:2205.14135
-;; operands: q           f32 rows of 24, 48 apart
-;;           k           f32 rows of 12, 16 apart
-;;           v           f32 rows of 12, 16 apart
-;;           documents   i32 vector
-;;           out         f32 rows of 24, 48 apart
-;;           statistics  f32 rows of 4, 16 apart
+;; operands: q            f32 rows of 24, 48 apart
+;;           k            f32 rows of 12, 16 apart
+;;           v            f32 rows of 12, 16 apart
+;;           documents    i32 vector
+;;           out          f32 rows of 24, 48 apart
+;;           log_sum_exp  f32 rows of 4, 16 apart
 ;; tile:     64 queries of the heads that share a key-value head, in blocks of 32 by 64
 ;; chosen:   online softmax over blocks of keys: no score leaves the block
-;; used by:  layers[*].attention.core fprop (model.attention)
+;; used by:  layers[1].attention.core fprop (model.attention)
 ;; spec:     tiny-formulas
 ;; template: templates/wasm/attention.wat.hbs
 (module
@@ -68,8 +68,9 @@
   (global $i.8 (mut v128) (v128.const i32x4 8 8 8 8))
   ;; out[rows, 16 panels] = source + Σ_k a(i, k) · b(k, j), two rows by 16 columns at a time; a source of 0 means none.
   ;; a(i, k) stands 192 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 512 bytes apart; rows of
-  ;; out and source are 320 bytes apart. An odd last row takes the row behind it along: every buffer has room for it.
-  (func $attention_h4kv2d6_t23_423aac5e.scores (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
+  ;; out and source are 320 bytes apart. Where the rows are odd in number, which only the last tile's
+  ;; are, the row behind is computed as well: every buffer has room for it.
+  (func $attention_h4kv2d6_t23_c29dbda5.scores (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
     (local $c00 v128) (local $c01 v128) (local $c02 v128) (local $c03 v128)
@@ -138,8 +139,9 @@
       (br_if $next_panel (local.tee $panels (i32.sub (local.get $panels) (i32.const 1))))))
   ;; out[rows, 16 panels] = source + Σ_k a(i, k) · b(k, j), two rows by 16 columns at a time; a source of 0 means none.
   ;; a(i, k) stands 320 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 64 bytes apart; rows of
-  ;; out and source are 64 bytes apart. An odd last row takes the row behind it along: every buffer has room for it.
-  (func $attention_h4kv2d6_t23_423aac5e.values (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
+  ;; out and source are 64 bytes apart. Where the rows are odd in number, which only the last tile's
+  ;; are, the row behind is computed as well: every buffer has room for it.
+  (func $attention_h4kv2d6_t23_c29dbda5.values (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
     (local $c00 v128) (local $c01 v128) (local $c02 v128) (local $c03 v128)
@@ -208,7 +210,7 @@
       (br_if $next_panel (local.tee $panels (i32.sub (local.get $panels) (i32.const 1))))))
   ;; panel[k][j] = source[j][k] for 16 rows j, 64 bytes apart, and `depth` columns k, four at a time.
   ;; Where fewer than 16 rows are left the last one is repeated: what comes of it lies in padding.
-  (func $attention_h4kv2d6_t23_423aac5e.transpose (param $source i32) (param $panel i32) (param $rows i32) (param $depth i32)
+  (func $attention_h4kv2d6_t23_c29dbda5.transpose (param $source i32) (param $panel i32) (param $rows i32) (param $depth i32)
     (local $j i32) (local $k i32) (local $last i32) (local $to i32)
     (local $row0 i32) (local $row1 i32) (local $row2 i32) (local $row3 i32)
     (local $r0 v128) (local $r1 v128) (local $r2 v128) (local $r3 v128)
@@ -245,8 +247,8 @@
         (local.set $to (i32.add (local.get $to) (i32.const 256)))
         (br_if $next_columns (i32.lt_u (local.tee $k (i32.add (local.get $k) (i32.const 4))) (local.get $depth))))
       (br_if $next_rows (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 4))) (i32.const 16)))))
-  ;; 0: the mask lets no pair of the block through, 1: some, 2: all; by interval arithmetic on y = ((k <= q) && ((q - k) < 8)) && same_document
-  (func $attention_h4kv2d6_t23_423aac5e.classify (param $query_first i32) (param $query_last i32) (param $key_first i32) (param $key_last i32)
+  ;; 0: the mask lets no pair of the block through, 1: some, 2: all; by interval arithmetic on visible = ((k <= q) && ((q - k) < 8)) && same_document
+  (func $attention_h4kv2d6_t23_c29dbda5.classify (param $query_first i32) (param $query_last i32) (param $key_first i32) (param $key_last i32)
       (param $head i32) (param $query_documents i32) (param $key_documents i32) (result i32)
     (local $least_query i32) (local $most_query i32) (local $least_key i32) (local $most_key i32)
     (local $same_document_may i32) (local $same_document_must i32)
@@ -273,10 +275,10 @@
     (local $mask.20 i32)
     (local $mask.21 i32)
     (local $mask.22 i32)
-    (call $attention_h4kv2d6_t23_423aac5e.range (local.get $query_documents) (i32.sub (local.get $query_last) (local.get $query_first)))
+    (call $attention_h4kv2d6_t23_c29dbda5.range (local.get $query_documents) (i32.sub (local.get $query_last) (local.get $query_first)))
     (local.set $most_query)
     (local.set $least_query)
-    (call $attention_h4kv2d6_t23_423aac5e.range (local.get $key_documents) (i32.sub (local.get $key_last) (local.get $key_first)))
+    (call $attention_h4kv2d6_t23_c29dbda5.range (local.get $key_documents) (i32.sub (local.get $key_last) (local.get $key_first)))
     (local.set $most_key)
     (local.set $least_key)
     (local.set $same_document_may (i32.and
@@ -309,7 +311,7 @@
     (i32.add (local.get $mask.22) (local.get $mask.21)))
 
   ;; Least and greatest of count + 1 document ids.
-  (func $attention_h4kv2d6_t23_423aac5e.range (param $at i32) (param $count i32) (result i32 i32)
+  (func $attention_h4kv2d6_t23_c29dbda5.range (param $at i32) (param $count i32) (result i32 i32)
     (local $least i32) (local $most i32) (local $value i32)
     (local.set $least (i32.load (local.get $at)))
     (local.set $most (local.get $least))
@@ -327,11 +329,11 @@
 
   ;; How many keys of a block its queries have to visit, in steps of 16 (0: none), and whether they must be tested.
   ;; A block that is cut short, by the mask or by the end of the sequence, is tested.
-  (func $attention_h4kv2d6_t23_423aac5e.look (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32)
+  (func $attention_h4kv2d6_t23_c29dbda5.look (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32)
       (param $query_documents i32) (param $key_documents i32) (result i32 i32)
     (local $class i32) (local $start i32) (local $query_last i32)
     (local.set $query_last (i32.sub (i32.add (local.get $query) (local.get $queries)) (i32.const 1)))
-    (local.set $class (call $attention_h4kv2d6_t23_423aac5e.classify (local.get $query) (local.get $query_last)
+    (local.set $class (call $attention_h4kv2d6_t23_c29dbda5.classify (local.get $query) (local.get $query_last)
       (local.get $key) (i32.sub (i32.add (local.get $key) (local.get $keys)) (i32.const 1)) (local.get $head)
       (local.get $query_documents) (local.get $key_documents)))
     (if (i32.eqz (local.get $class)) (then (return (i32.const 0) (i32.const 0))))
@@ -341,7 +343,7 @@
       (loop $next
         (br_if $done (i32.le_u (local.get $keys) (i32.const 16)))
         (local.set $start (i32.and (i32.sub (local.get $keys) (i32.const 1)) (i32.const -16)))
-        (br_if $done (call $attention_h4kv2d6_t23_423aac5e.classify (local.get $query) (local.get $query_last)
+        (br_if $done (call $attention_h4kv2d6_t23_c29dbda5.classify (local.get $query) (local.get $query_last)
           (i32.add (local.get $key) (local.get $start)) (i32.sub (i32.add (local.get $key) (local.get $keys)) (i32.const 1)) (local.get $head)
           (local.get $query_documents) (i32.add (local.get $key_documents) (i32.shl (local.get $start) (i32.const 2)))))
         (local.set $keys (local.get $start))
@@ -350,7 +352,7 @@
     (i32.const 1))
 
   ;; Clears the accumulators of a tile: sums 0, maxima the lowest number.
-  (func $attention_h4kv2d6_t23_423aac5e.reset
+  (func $attention_h4kv2d6_t23_c29dbda5.reset
     (local $at i32) (local $at_end i32)
     (memory.fill (i32.add (global.get $scratch) (i32.const 12288)) (i32.const 0) (i32.const 8768))
     (local.set $at (i32.add (global.get $scratch) (i32.const 21056)))
@@ -360,10 +362,10 @@
       (br_if $next (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $at_end)))))
 
   ;; Transposes a block of keys or values into panels of 16.
-  (func $attention_h4kv2d6_t23_423aac5e.pack (param $source i32) (param $panel i32) (param $rows i32)
+  (func $attention_h4kv2d6_t23_c29dbda5.pack (param $source i32) (param $panel i32) (param $rows i32)
     (local $done i32)
     (loop $next_panel
-      (call $attention_h4kv2d6_t23_423aac5e.transpose
+      (call $attention_h4kv2d6_t23_c29dbda5.transpose
         (i32.add (local.get $source) (i32.mul (local.get $done) (i32.const 64)))
         (local.get $panel)
         (i32.sub (local.get $rows) (local.get $done))
@@ -372,7 +374,7 @@
       (br_if $next_panel (i32.lt_u (local.tee $done (i32.add (local.get $done) (i32.const 16))) (local.get $rows)))))
 
   ;; One block of queries against one block of keys: scores in scratch, running maximum and sum, weighted values.
-  (func $attention_h4kv2d6_t23_423aac5e.attend (param $q i32) (param $v i32) (param $acc_row i32)
+  (func $attention_h4kv2d6_t23_c29dbda5.attend (param $q i32) (param $v i32) (param $acc_row i32)
       (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32) (param $masked i32)
       (param $query_documents i32) (param $key_documents i32)
     (local $scores i32) (local $scores_row i32) (local $acc i32) (local $acc_at i32) (local $most_at i32) (local $total_at i32)
@@ -499,7 +501,7 @@
     (local.set $v.lanes (global.get $v.lanes))
     (local.set $i.8 (global.get $i.8))
     (local.set $scores (i32.add (global.get $scratch) (i32.const 2048)))
-    (call $attention_h4kv2d6_t23_423aac5e.scores (local.get $q) (i32.add (global.get $scratch) (i32.const 0)) (local.get $scores) (i32.const 0)
+    (call $attention_h4kv2d6_t23_c29dbda5.scores (local.get $q) (i32.add (global.get $scratch) (i32.const 0)) (local.get $scores) (i32.const 0)
       (local.get $queries) (i32.shr_u (i32.add (local.get $keys) (i32.const 15)) (i32.const 4)) (i32.const 6))
     (local.set $lane_end (i32.shl (local.get $keys) (i32.const 2)))
     (local.set $scores_row (local.get $scores))
@@ -631,11 +633,11 @@
       (local.set $most_at (i32.add (local.get $most_at) (i32.const 4)))
       (local.set $total_at (i32.add (local.get $total_at) (i32.const 4)))
       (br_if $next_query (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $queries))))
-    (call $attention_h4kv2d6_t23_423aac5e.values (local.get $scores) (local.get $v) (local.get $acc) (local.get $acc)
+    (call $attention_h4kv2d6_t23_c29dbda5.values (local.get $scores) (local.get $v) (local.get $acc) (local.get $acc)
       (local.get $queries) (i32.const 1) (local.get $keys)))
 
   ;; Divides by the sums and stores rows of one head; a row that saw nothing yields zeros.
-  (func $attention_h4kv2d6_t23_423aac5e.finish (param $acc_row i32) (param $out i32) (param $statistics i32) (param $queries i32)
+  (func $attention_h4kv2d6_t23_c29dbda5.finish (param $acc_row i32) (param $out i32) (param $log_sum_exp i32) (param $queries i32)
     (local $acc i32) (local $most i32) (local $total i32) (local $lane i32) (local $sum v128) (local $inverse v128) (local $value v128) (local $lse v128)
     (local $log.x v128)
     (local $log.e v128)
@@ -697,7 +699,7 @@
         (v128.store (i32.add (local.get $acc) (local.get $lane)) (local.get $value))
         (br_if $next_lane (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 32))))
       (memory.copy (local.get $out) (local.get $acc) (i32.const 24))
-      (if (local.get $statistics) (then
+      (if (local.get $log_sum_exp) (then
         ;; log x = e ln 2 + f - f^2/2 + f^3 q(f) with x = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2))
         (local.set $log.y (local.get $sum))
         (local.set $log.x (v128.bitselect (f32x4.mul (local.get $log.y) (local.get $f.4294967300)) (local.get $log.y) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38))))
@@ -710,8 +712,8 @@
         (local.set $log.f (v128.bitselect (local.get $f.-inf) (local.get $log.f) (f32x4.eq (local.get $log.y) (local.get $f.0))))
         (local.set $lse (v128.or (local.get $log.f) (v128.or (f32x4.lt (local.get $log.y) (local.get $f.0)) (f32x4.ne (local.get $log.y) (local.get $log.y)))))
         (local.set $lse (f32x4.add (local.get $lse) (v128.load32_splat (local.get $most))))
-        (v128.store32_lane 0 (local.get $statistics) (v128.andnot (local.get $lse) (f32x4.eq (local.get $sum) (v128.const f32x4 0 0 0 0))))
-        (local.set $statistics (i32.add (local.get $statistics) (i32.const 64)))))
+        (v128.store32_lane 0 (local.get $log_sum_exp) (v128.andnot (local.get $lse) (f32x4.eq (local.get $sum) (v128.const f32x4 0 0 0 0))))
+        (local.set $log_sum_exp (i32.add (local.get $log_sum_exp) (i32.const 64)))))
       (local.set $acc (i32.add (local.get $acc) (i32.const 64)))
       (local.set $most (i32.add (local.get $most) (i32.const 4)))
       (local.set $total (i32.add (local.get $total) (i32.const 4)))
@@ -719,8 +721,8 @@
       (br_if $next_query (local.tee $queries (i32.sub (local.get $queries) (i32.const 1))))))
 
   ;; A tile is a chunk of queries of all heads that share one key-value head, in one sequence.
-  (func (export "attention_h4kv2d6_t23_423aac5e") (param $table i32) (param $begin i32) (param $end i32)
-    (local $q i32) (local $k i32) (local $v i32) (local $documents i32) (local $out i32) (local $statistics i32)
+  (func (export "attention_h4kv2d6_t23_c29dbda5") (param $table i32) (param $begin i32) (param $end i32)
+    (local $q i32) (local $k i32) (local $v i32) (local $documents i32) (local $out i32) (local $log_sum_exp i32)
     (local $tile i32) (local $first_row i32) (local $group i32) (local $chunk i32) (local $chunk_end i32)
     (local $key i32) (local $keys i32) (local $packed i32) (local $head_in_group i32) (local $head i32)
     (local $query i32) (local $queries i32) (local $visited i32) (local $masked i32) (local $kv_column i32)
@@ -729,7 +731,7 @@
     (local.set $v (i32.load offset=8 (local.get $table)))
     (local.set $documents (i32.load offset=12 (local.get $table)))
     (local.set $out (i32.load offset=16 (local.get $table)))
-    (local.set $statistics (i32.load offset=20 (local.get $table)))
+    (local.set $log_sum_exp (i32.load offset=20 (local.get $table)))
     (local.set $tile (local.get $begin))
     (loop $next_tile
       (local.set $first_row (i32.mul (i32.div_u (local.get $tile) (i32.const 2)) (i32.const 23)))
@@ -738,7 +740,7 @@
       (local.set $chunk_end (i32.add (local.get $chunk) (i32.const 64)))
       (if (i32.gt_u (local.get $chunk_end) (i32.const 23)) (then (local.set $chunk_end (i32.const 23))))
       (local.set $kv_column (i32.mul (local.get $group) (i32.const 24)))
-      (call $attention_h4kv2d6_t23_423aac5e.reset)
+      (call $attention_h4kv2d6_t23_c29dbda5.reset)
       (local.set $key (i32.const 0))
       (loop $next_keys
         (local.set $keys (i32.sub (i32.const 23) (local.get $key)))
@@ -751,7 +753,7 @@
           (loop $next_queries
             (local.set $queries (i32.sub (local.get $chunk_end) (local.get $query)))
             (if (i32.gt_u (local.get $queries) (i32.const 32)) (then (local.set $queries (i32.const 32))))
-            (call $attention_h4kv2d6_t23_423aac5e.look (local.get $query) (local.get $queries) (local.get $key) (local.get $keys) (local.get $head)
+            (call $attention_h4kv2d6_t23_c29dbda5.look (local.get $query) (local.get $queries) (local.get $key) (local.get $keys) (local.get $head)
               (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $query)) (i32.const 2)))
               (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $key)) (i32.const 2))))
             (local.set $masked)
@@ -760,10 +762,10 @@
               ;; Keys are transposed once, when the first block of queries needs them.
               (if (i32.eqz (local.get $packed)) (then
                 (local.set $packed (i32.const 1))
-                (call $attention_h4kv2d6_t23_423aac5e.pack
+                (call $attention_h4kv2d6_t23_c29dbda5.pack
                   (i32.add (i32.add (local.get $k) (local.get $kv_column)) (i32.mul (i32.add (local.get $first_row) (local.get $key)) (i32.const 64)))
                   (i32.add (global.get $scratch) (i32.const 0)) (local.get $keys))))
-              (call $attention_h4kv2d6_t23_423aac5e.attend
+              (call $attention_h4kv2d6_t23_c29dbda5.attend
                 (i32.add (i32.add (local.get $q) (i32.mul (local.get $head) (i32.const 24))) (i32.mul (i32.add (local.get $first_row) (local.get $query)) (i32.const 192)))
                 (i32.add (i32.add (local.get $v) (local.get $kv_column)) (i32.mul (i32.add (local.get $first_row) (local.get $key)) (i32.const 64)))
                 (i32.add (i32.mul (local.get $head_in_group) (i32.const 64)) (i32.sub (local.get $query) (local.get $chunk)))
@@ -776,10 +778,10 @@
       (local.set $head_in_group (i32.const 0))
       (loop $finish_head
         (local.set $head (i32.add (i32.mul (local.get $group) (i32.const 2)) (local.get $head_in_group)))
-        (call $attention_h4kv2d6_t23_423aac5e.finish
+        (call $attention_h4kv2d6_t23_c29dbda5.finish
           (i32.mul (local.get $head_in_group) (i32.const 64))
           (i32.add (i32.add (local.get $out) (i32.mul (local.get $head) (i32.const 24))) (i32.mul (i32.add (local.get $first_row) (local.get $chunk)) (i32.const 192)))
-          (i32.add (i32.add (local.get $statistics) (i32.shl (local.get $head) (i32.const 2))) (i32.mul (i32.add (local.get $first_row) (local.get $chunk)) (i32.const 64)))
+          (i32.add (i32.add (local.get $log_sum_exp) (i32.shl (local.get $head) (i32.const 2))) (i32.mul (i32.add (local.get $first_row) (local.get $chunk)) (i32.const 64)))
           (i32.sub (local.get $chunk_end) (local.get $chunk)))
         (br_if $finish_head (i32.lt_u (local.tee $head_in_group (i32.add (local.get $head_in_group) (i32.const 1))) (i32.const 2))))
       (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))
