@@ -149,6 +149,24 @@ test("every key of the schema is changed here, or an exception with a reason", (
   expect(Object.keys(changes).length).toBeGreaterThan(40);
 });
 
+/** The choices at a key, in every block that has it. */
+function wordsAt(section: SectionShape, [name, ...below]: readonly string[]): number[] {
+  const shapes = branches(section.keys.get(name)?.shape ?? { kind: "flag" }).flatMap((shape) =>
+    shape.kind === "list" ? branches(shape.of) : [shape],
+  );
+  return shapes.flatMap((shape) => {
+    if (shape.kind === "section" && below.length > 0 && shape.keys.has(below[0])) return wordsAt(shape, below);
+    return shape.kind === "choice" && below.length === 0 ? [shape.words.length] : [];
+  });
+}
+
+test("where an exception says that there is one word, there is one: a second must do something", () => {
+  const keys = Object.entries(exceptions).filter(([, reason]) => reason === "one word so far");
+  const counts = keys.flatMap(([key]) => wordsAt(specSchema, key.split(".")));
+  expect(counts.length).toBeGreaterThanOrEqual(keys.length);
+  expect(new Set(counts)).toEqual(new Set([1]));
+});
+
 const before = effects([]);
 
 test.each(Object.entries(changes))("%s does something", (_path, override) => {
