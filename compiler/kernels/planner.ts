@@ -177,7 +177,7 @@ function describe({ type, layout }: PlannedTensor): string {
   if (layout.kind === "panels") return `${type.dtype} in panels of ${layout.panel}, ${layout.depth} deep`;
   if (type.dims.length === 0) return `${type.dtype} scalar`;
   if (type.dims.length === 1) return `${type.dtype} vector`;
-  return `${type.dtype} rows of ${widthOf(type)}, ${layout.pitch} apart`;
+  return `${type.dtype} rows of ${widthOf(type)}, ${layout.pitch} values apart`;
 }
 
 export const read = (tensor: PlannedTensor, offset = 0): Operand => ({

@@ -2,7 +2,7 @@
 
 import type { KernelFacts } from "../../kernels/plan.ts";
 import type { WatCode } from "../../targets/wasm/code.ts";
-import { commentText, ident } from "../comment.ts";
+import { ident } from "../comment.ts";
 
 export interface ModuleView {
   readonly constants: readonly { readonly name: string; readonly value: string }[];
@@ -15,7 +15,6 @@ export interface OperandView {
   readonly local: string;
   /** Bytes into the table. */
   readonly offset: number;
-  readonly description: string;
 }
 
 /** Constants are in locals, too: `(local.get $k1)` reads what was loaded before the first loop. */
@@ -24,9 +23,8 @@ export function moduleView(code: WatCode, usesScratch: boolean): ModuleView {
 }
 
 export function operandViews(facts: KernelFacts): OperandView[] {
-  return facts.operands.map(({ name, description }, i) => ({
+  return facts.operands.map(({ name }, i) => ({
     local: `${ident(name)}.base`,
     offset: 4 * i,
-    description: commentText(description),
   }));
 }

@@ -126,8 +126,9 @@ function operandName(side: readonly PortView[], view: PortView): string {
   return isShared ? view.port.replace(/\d+$/, "") : view.port;
 }
 
-function kernelName(planner: NodePlanner, binding: FormulaBinding): string {
-  return `${planner.label}_w${binding.lanes.size}${binding.groups > 1 ? `_g${binding.groups}` : ""}`;
+function kernelName({ label, node }: NodePlanner, { lanes, groups }: FormulaBinding): string {
+  const isVector = lanes.size > 1 && node.outputs.every(({ type }) => type.dims.length === 1);
+  return `${label}_w${lanes.size}${groups > 1 ? `_g${groups}` : ""}${isVector ? "_vector" : ""}`;
 }
 
 /** Operand rows: those of the first operand that has rows. */

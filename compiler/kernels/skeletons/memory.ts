@@ -170,7 +170,7 @@ function planPartialSums(
     { name: "parts", tensor: partials },
   ];
   const said = {
-    name: `${squares ? "sum_squares" : "sum"}_w${width}`,
+    name: `${squares ? "sum_squares" : "sum"}_w${width}${x.type.dims.length < 2 ? "_vector" : ""}`,
     summary: `Adds the ${squares ? "squares of the " : ""}elements of each chunk of rows.`,
     formula: `parts[tile] = Σ ${element} over the rows of the tile`,
     source: "sums in chunks that depend on shape alone",

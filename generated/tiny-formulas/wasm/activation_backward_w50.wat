@@ -2,11 +2,11 @@
 ;;
 ;; formula:  d_gate = up * d_y * (0.5 * erf(0.70710678 * gate) + 0.39894228 * (gate * exp(-0.5 * gate^2)) + 0.5); d_up = 0.5 * gate * (erf(0.70710678 * gate) + 1) * d_y
 ;; source:   gradient of model.ffn.activation; gated forms: Shazeer, arXiv:2002.05202
-;; operands: gate    f32 rows of 50, 80 apart
-;;           up      f32 rows of 50, 80 apart
-;;           d_y     f32 rows of 50, 80 apart
-;;           d_gate  f32 rows of 50, 80 apart
-;;           d_up    f32 rows of 50, 80 apart
+;; operands: gate    f32 rows of 50, 80 values apart
+;;           up      f32 rows of 50, 80 values apart
+;;           d_y     f32 rows of 50, 80 values apart
+;;           d_gate  f32 rows of 50, 80 values apart
+;;           d_up    f32 rows of 50, 80 values apart
 ;;           count   i32, rows of this run
 ;; tile:     327 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
@@ -125,11 +125,11 @@
     (local $erf_2 v128)
     (local $exp_2 v128)
     (local $stored. v128)
-    (local.set $gate.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 50, 80 apart
-    (local.set $up.base (i32.load offset=4 (local.get $table))) ;; f32 rows of 50, 80 apart
-    (local.set $d_y.base (i32.load offset=8 (local.get $table))) ;; f32 rows of 50, 80 apart
-    (local.set $d_gate.base (i32.load offset=12 (local.get $table))) ;; f32 rows of 50, 80 apart
-    (local.set $d_up.base (i32.load offset=16 (local.get $table))) ;; f32 rows of 50, 80 apart
+    (local.set $gate.base (i32.load offset=0 (local.get $table)))
+    (local.set $up.base (i32.load offset=4 (local.get $table)))
+    (local.set $d_y.base (i32.load offset=8 (local.get $table)))
+    (local.set $d_gate.base (i32.load offset=12 (local.get $table)))
+    (local.set $d_up.base (i32.load offset=16 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=20 (local.get $table))))
     (local.set $f.0.70710677 (global.get $f.0.70710677))
     (local.set $f.4 (global.get $f.4))

@@ -2,8 +2,8 @@
 ;;
 ;; formula:  y = max(x, 0)^2
 ;; source:   model.ffn.activation; gated forms: Shazeer, arXiv:2002.05202
-;; operands: x      f32 rows of 50, 80 apart
-;;           y      f32 rows of 50, 80 apart
+;; operands: x      f32 rows of 50, 80 values apart
+;;           y      f32 rows of 50, 80 values apart
 ;;           count  i32, rows of this run
 ;; tile:     327 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
@@ -26,8 +26,8 @@
     (local $max_4 v128)
     (local $max_5 v128)
     (local $stored. v128)
-    (local.set $x.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 50, 80 apart
-    (local.set $y.base (i32.load offset=4 (local.get $table))) ;; f32 rows of 50, 80 apart
+    (local.set $x.base (i32.load offset=0 (local.get $table)))
+    (local.set $y.base (i32.load offset=4 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=8 (local.get $table))))
     (local.set $f.0 (global.get $f.0))
     (local.set $tile (local.get $begin))

@@ -2,16 +2,16 @@
 ;;
 ;; formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = ((k <= q) && ((q - k) < 8)) && same_document; out = softmax_k(score where visible) · v; p = exp(score - log_sum_exp); d_v = pᵀ d_out; d_score = p (d_out·v - out·d_out); d_s = d_score score'(s); d_q = d_s k / sqrt(head_dim); d_k = d_sᵀ q / sqrt(head_dim)
 ;; source:   Dao, arXiv:2307.08691
-;; operands: q            f32 rows of 24, 48 apart
-;;           k            f32 rows of 12, 16 apart
-;;           v            f32 rows of 12, 16 apart
+;; operands: q            f32 rows of 24, 48 values apart
+;;           k            f32 rows of 12, 16 values apart
+;;           v            f32 rows of 12, 16 values apart
 ;;           documents    i32 vector
-;;           out          f32 rows of 24, 48 apart
-;;           log_sum_exp  f32 rows of 4, 16 apart
-;;           d_out        f32 rows of 24, 48 apart
-;;           d_q          f32 rows of 24, 48 apart
-;;           d_k          f32 rows of 12, 16 apart
-;;           d_v          f32 rows of 12, 16 apart
+;;           out          f32 rows of 24, 48 values apart
+;;           log_sum_exp  f32 rows of 4, 16 values apart
+;;           d_out        f32 rows of 24, 48 values apart
+;;           d_q          f32 rows of 24, 48 values apart
+;;           d_k          f32 rows of 12, 16 values apart
+;;           d_v          f32 rows of 12, 16 values apart
 ;; tile:     one sequence and key-value head, in blocks of 32 queries by 64 keys
 ;; chosen:   a tile owns all rows of one group of heads in one sequence, so nothing is summed across tiles
 ;; used by:  layers[1].attention.core dgrad (model.attention)

@@ -2,12 +2,12 @@
 ;;
 ;; formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = (k <= q) && same_document; out = softmax_k(score where visible) · v; log_sum_exp kept for the backward pass
 ;; source:   Vaswani et al., arXiv:1706.03762; groups: Ainslie et al., arXiv:2305.13245; blocks: Dao et al., arXiv:2205.14135
-;; operands: q            f32 rows of 24, 48 apart
-;;           k            f32 rows of 12, 16 apart
-;;           v            f32 rows of 12, 16 apart
+;; operands: q            f32 rows of 24, 48 values apart
+;;           k            f32 rows of 12, 16 values apart
+;;           v            f32 rows of 12, 16 values apart
 ;;           documents    i32 vector
-;;           out          f32 rows of 24, 48 apart
-;;           log_sum_exp  f32 rows of 4, 16 apart
+;;           out          f32 rows of 24, 48 values apart
+;;           log_sum_exp  f32 rows of 4, 16 values apart
 ;; tile:     64 queries of the heads that share a key-value head, in blocks of 32 by 64
 ;; chosen:   online softmax over blocks of keys: no score leaves the block
 ;; used by:  layers[0].attention.core fprop (model.attention)

@@ -2,13 +2,13 @@
 ;;
 ;; formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = (k <= q) && same_document; out = softmax_k(score where visible) · v over the pages of the row's sequence
 ;; source:   Kwon et al., arXiv:2309.06180
-;; operands: q           f32 rows of 24, 48 apart
-;;           k           f32 rows of 12, 16 apart
-;;           v           f32 rows of 12, 16 apart
+;; operands: q           f32 rows of 24, 48 values apart
+;;           k           f32 rows of 12, 16 values apart
+;;           v           f32 rows of 12, 16 values apart
 ;;           positions   i32 vector
-;;           page_table  i32 rows of 10, 16 apart
-;;           row_tiles   i32 rows of 4, 16 apart
-;;           out         f32 rows of 24, 48 apart
+;;           page_table  i32 rows of 10, 16 values apart
+;;           row_tiles   i32 rows of 4, 16 values apart
+;;           out         f32 rows of 24, 48 values apart
 ;; tile:     one row tile of the heads that share a key-value head, in blocks of 32 by 64
 ;; chosen:   the same blocks as the sequence form, so both give the same bits
 ;; used by:  layers[0].attention.core fprop (model.attention)

@@ -2,7 +2,7 @@
 ;;
 ;; formula:  out[c] = Σ_r parts[r, c], in ascending r
 ;; source:   sum over rows in fixed chunks
-;; operands: parts  f32 rows of 20, 48 apart
+;; operands: parts  f32 rows of 20, 48 values apart
 ;;           out    f32 vector
 ;;           count  i32, rows of parts of this run
 ;; tile:     256 columns

@@ -2,7 +2,7 @@
 ;;
 ;; formula:  let m = max(x); let e = exp(x - m); let s = sum(e); loss = if(0 <= label, m + log(s) - pick(x, max(label, 0)), 0); d_x = if(column == max(label, 0), -if(0 <= label, d_loss, 0), 0) + e * if(0 <= label, d_loss, 0) / s
 ;; source:   cross-entropy of a softmax; chunked head: Wijmans et al., arXiv:2411.09009
-;; operands: logits   f32 rows of 261, 272 apart
+;; operands: logits   f32 rows of 261, 272 values apart
 ;;           targets  i32 vector
 ;;           losses   f32 vector
 ;;           scale    f32 scalar
@@ -142,10 +142,10 @@
     (local $e_11 v128)
     (local $e_12 v128)
     (local $stored. v128)
-    (local.set $logits.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 261, 272 apart
-    (local.set $targets.base (i32.load offset=4 (local.get $table))) ;; i32 vector
-    (local.set $losses.base (i32.load offset=8 (local.get $table))) ;; f32 vector
-    (local.set $scale.base (i32.load offset=12 (local.get $table))) ;; f32 scalar
+    (local.set $logits.base (i32.load offset=0 (local.get $table)))
+    (local.set $targets.base (i32.load offset=4 (local.get $table)))
+    (local.set $losses.base (i32.load offset=8 (local.get $table)))
+    (local.set $scale.base (i32.load offset=12 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=16 (local.get $table))))
     (local.set $i.0 (global.get $i.0))
     (local.set $f.0 (global.get $f.0))

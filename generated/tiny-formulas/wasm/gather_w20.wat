@@ -2,9 +2,9 @@
 ;;
 ;; formula:  y[r] = table[index[r]]
 ;; source:   embedding lookup
-;; operands: entries  f32 rows of 20, 48 apart
+;; operands: entries  f32 rows of 20, 48 values apart
 ;;           index    i32 vector
-;;           out      f32 rows of 20, 48 apart
+;;           out      f32 rows of 20, 48 values apart
 ;;           count    i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it copies rows by index

@@ -2,10 +2,10 @@
 ;;
 ;; formula:  out[m, n] = Σ_k a[m, k] · b[k, n] + addend, in ascending k, in blocks of 256
 ;; source:   blocking: Goto and van de Geijn, doi:10.1145/1356052.1356053
-;; operands: a       f32 rows of 12, 16 apart
-;;           b       f32 rows of 20, 48 apart
-;;           out     f32 rows of 20, 48 apart
-;;           addend  f32 rows of 20, 48 apart
+;; operands: a       f32 rows of 12, 16 values apart
+;;           b       f32 rows of 20, 48 values apart
+;;           out     f32 rows of 20, 48 values apart
+;;           addend  f32 rows of 20, 48 values apart
 ;;           count   i32, rows of a of this run
 ;; tile:     64 rows by 32 columns, contraction in blocks of 256; registers hold 2 by 16
 ;; chosen:   it is a product of two matrices

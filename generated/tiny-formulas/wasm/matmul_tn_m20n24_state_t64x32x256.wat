@@ -2,9 +2,9 @@
 ;;
 ;; formula:  out[m, n] = Σ_k a[k, m] · b[k, n] + out unless first, in ascending k, in blocks of 256
 ;; source:   blocking: Goto and van de Geijn, doi:10.1145/1356052.1356053
-;; operands: a      f32 rows of 20, 48 apart
-;;           b      f32 rows of 24, 48 apart
-;;           out    f32 rows of 24, 48 apart
+;; operands: a      f32 rows of 20, 48 values apart
+;;           b      f32 rows of 24, 48 values apart
+;;           out    f32 rows of 24, 48 values apart
 ;;           first  f32 scalar
 ;;           count  i32, rows of a and b of this run
 ;; tile:     64 rows by 32 columns, contraction in blocks of 256; registers hold 2 by 16

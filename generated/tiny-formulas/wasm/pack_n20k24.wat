@@ -2,7 +2,7 @@
 ;;
 ;; formula:  panels[p, k, j] = weight[16 p + j, k]
 ;; source:   packing of matmul operands: Goto and van de Geijn, doi:10.1145/1356052.1356053
-;; operands: weight  f32 rows of 24, 48 apart
+;; operands: weight  f32 rows of 24, 48 values apart
 ;;           panels  f32 in panels of 16, 24 deep
 ;; tile:     42 panels
 ;; chosen:   the product reads 16 outputs side by side; a weight has them in 16 rows

@@ -2,13 +2,13 @@
 ;;
 ;; formula:  d_x = r * (gain * d_y - x * sum(x * gain * d_y) * r^2 / columns) + addend; d_gain = column_sum(x * d_y * r)
 ;; source:   gradient of Zhang and Sennrich, arXiv:1910.07467
-;; operands: x             f32 rows of 20, 48 apart
+;; operands: x             f32 rows of 20, 48 values apart
 ;;           gain          f32 vector
 ;;           r             f32 vector
-;;           d_y           f32 rows of 20, 48 apart
-;;           addend        f32 rows of 20, 48 apart
-;;           d_x           f32 rows of 20, 48 apart
-;;           d_gain_parts  f32 rows of 20, 48 apart
+;;           d_y           f32 rows of 20, 48 values apart
+;;           addend        f32 rows of 20, 48 values apart
+;;           d_x           f32 rows of 20, 48 values apart
+;;           d_gain_parts  f32 rows of 20, 48 values apart
 ;;           count         i32, rows of this run
 ;; tile:     128 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
@@ -57,13 +57,13 @@
     (local $d_y_5 v128)
     (local $sum v128)
     (local $multiply v128)
-    (local.set $x.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 20, 48 apart
-    (local.set $gain.base (i32.load offset=4 (local.get $table))) ;; f32 vector
-    (local.set $r.base (i32.load offset=8 (local.get $table))) ;; f32 vector
-    (local.set $d_y.base (i32.load offset=12 (local.get $table))) ;; f32 rows of 20, 48 apart
-    (local.set $addend.base (i32.load offset=16 (local.get $table))) ;; f32 rows of 20, 48 apart
-    (local.set $d_x.base (i32.load offset=20 (local.get $table))) ;; f32 rows of 20, 48 apart
-    (local.set $d_gain_parts.base (i32.load offset=24 (local.get $table))) ;; f32 rows of 20, 48 apart
+    (local.set $x.base (i32.load offset=0 (local.get $table)))
+    (local.set $gain.base (i32.load offset=4 (local.get $table)))
+    (local.set $r.base (i32.load offset=8 (local.get $table)))
+    (local.set $d_y.base (i32.load offset=12 (local.get $table)))
+    (local.set $addend.base (i32.load offset=16 (local.get $table)))
+    (local.set $d_x.base (i32.load offset=20 (local.get $table)))
+    (local.set $d_gain_parts.base (i32.load offset=24 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=28 (local.get $table))))
     (local.set $f.1 (global.get $f.1))
     (local.set $f.20 (global.get $f.20))

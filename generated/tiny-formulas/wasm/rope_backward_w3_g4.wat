@@ -2,10 +2,10 @@
 ;;
 ;; formula:  d_x0 = sin * d_y1 + cos * d_y0; d_x1 = cos * d_y1 - sin * d_y0
 ;; source:   gradient of Su et al., arXiv:2104.09864; layout half as in Llama, interleaved as in DeepSeek
-;; operands: cos    f32 rows of 3, 16 apart
-;;           sin    f32 rows of 3, 16 apart
-;;           d_y    f32 rows of 24, 48 apart
-;;           d_x    f32 rows of 24, 48 apart
+;; operands: cos    f32 rows of 3, 16 values apart
+;;           sin    f32 rows of 3, 16 values apart
+;;           d_y    f32 rows of 24, 48 values apart
+;;           d_x    f32 rows of 24, 48 values apart
 ;;           count  i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
@@ -32,10 +32,10 @@
     (local $cos v128)
     (local $d_y0 v128)
     (local $stored. v128)
-    (local.set $cos.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 3, 16 apart
-    (local.set $sin.base (i32.load offset=4 (local.get $table))) ;; f32 rows of 3, 16 apart
-    (local.set $d_y.base (i32.load offset=8 (local.get $table))) ;; f32 rows of 24, 48 apart
-    (local.set $d_x.base (i32.load offset=12 (local.get $table))) ;; f32 rows of 24, 48 apart
+    (local.set $cos.base (i32.load offset=0 (local.get $table)))
+    (local.set $sin.base (i32.load offset=4 (local.get $table)))
+    (local.set $d_y.base (i32.load offset=8 (local.get $table)))
+    (local.set $d_x.base (i32.load offset=12 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=16 (local.get $table))))
     (local.set $tile (local.get $begin))
     (loop $next_tile

@@ -2,10 +2,10 @@
 ;;
 ;; formula:  y0 = x0 * cos - x1 * sin; y1 = x0 * sin + x1 * cos
 ;; source:   Su et al., arXiv:2104.09864; layout half as in Llama, interleaved as in DeepSeek
-;; operands: x      f32 rows of 12, 16 apart
-;;           cos    f32 rows of 3, 16 apart
-;;           sin    f32 rows of 3, 16 apart
-;;           y      f32 rows of 12, 16 apart
+;; operands: x      f32 rows of 12, 16 values apart
+;;           cos    f32 rows of 3, 16 values apart
+;;           sin    f32 rows of 3, 16 values apart
+;;           y      f32 rows of 12, 16 values apart
 ;;           count  i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
@@ -32,10 +32,10 @@
     (local $x1 v128)
     (local $sin v128)
     (local $stored. v128)
-    (local.set $x.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 12, 16 apart
-    (local.set $cos.base (i32.load offset=4 (local.get $table))) ;; f32 rows of 3, 16 apart
-    (local.set $sin.base (i32.load offset=8 (local.get $table))) ;; f32 rows of 3, 16 apart
-    (local.set $y.base (i32.load offset=12 (local.get $table))) ;; f32 rows of 12, 16 apart
+    (local.set $x.base (i32.load offset=0 (local.get $table)))
+    (local.set $cos.base (i32.load offset=4 (local.get $table)))
+    (local.set $sin.base (i32.load offset=8 (local.get $table)))
+    (local.set $y.base (i32.load offset=12 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=16 (local.get $table))))
     (local.set $tile (local.get $begin))
     (loop $next_tile

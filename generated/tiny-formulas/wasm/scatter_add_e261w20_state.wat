@@ -2,9 +2,9 @@
 ;;
 ;; formula:  y[e] = Σ_{r: index[r] = e} rows[r], in ascending r
 ;; source:   gradient of an embedding lookup
-;; operands: rows   f32 rows of 20, 48 apart
+;; operands: rows   f32 rows of 20, 48 values apart
 ;;           index  i32 vector
-;;           out    f32 rows of 20, 48 apart
+;;           out    f32 rows of 20, 48 values apart
 ;;           first  f32 scalar
 ;;           count  i32, rows of this run
 ;; tile:     8 entries

@@ -56,13 +56,13 @@
     (local $f.0.9 v128)
     (local $f.0.05 v128)
     (local $f.0.95 v128)
-    (local.set $norm.base (i32.load offset=0 (local.get $table))) ;; f32 scalar
-    (local.set $clip.base (i32.load offset=4 (local.get $table))) ;; f32 scalar
-    (local.set $correction1.base (i32.load offset=8 (local.get $table))) ;; f32 scalar
-    (local.set $correction2.base (i32.load offset=12 (local.get $table))) ;; f32 scalar
-    (local.set $skipped.base (i32.load offset=16 (local.get $table))) ;; f32 scalar
-    (local.set $finite.base (i32.load offset=20 (local.get $table))) ;; f32 scalar
-    (local.set $scale.base (i32.load offset=24 (local.get $table))) ;; f32 scalar
+    (local.set $norm.base (i32.load offset=0 (local.get $table)))
+    (local.set $clip.base (i32.load offset=4 (local.get $table)))
+    (local.set $correction1.base (i32.load offset=8 (local.get $table)))
+    (local.set $correction2.base (i32.load offset=12 (local.get $table)))
+    (local.set $skipped.base (i32.load offset=16 (local.get $table)))
+    (local.set $finite.base (i32.load offset=20 (local.get $table)))
+    (local.set $scale.base (i32.load offset=24 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=28 (local.get $table))))
     (local.set $f.3.4028235e+38 (global.get $f.3.4028235e+38))
     (local.set $f.1 (global.get $f.1))

@@ -27,9 +27,9 @@
     (local $y.at i32)
     (local $value v128)
     (local $stored. v128)
-    (local.set $state.base (i32.load offset=0 (local.get $table))) ;; f32 scalar
-    (local.set $value.base (i32.load offset=4 (local.get $table))) ;; f32 scalar
-    (local.set $first.base (i32.load offset=8 (local.get $table))) ;; f32 scalar
+    (local.set $state.base (i32.load offset=0 (local.get $table)))
+    (local.set $value.base (i32.load offset=4 (local.get $table)))
+    (local.set $first.base (i32.load offset=8 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=12 (local.get $table))))
     (local.set $f.0 (global.get $f.0))
     ;; the same for every row

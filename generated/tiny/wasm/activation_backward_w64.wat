@@ -2,11 +2,11 @@
 ;;
 ;; formula:  d_gate = up * sigmoid(gate) * d_y * (gate * (1 - sigmoid(gate)) + 1); d_up = gate * sigmoid(gate) * d_y
 ;; source:   gradient of model.ffn.activation; gated forms: Shazeer, arXiv:2002.05202
-;; operands: gate    f32 rows of 64, 80 apart
-;;           up      f32 rows of 64, 80 apart
-;;           d_y     f32 rows of 64, 80 apart
-;;           d_gate  f32 rows of 64, 80 apart
-;;           d_up    f32 rows of 64, 80 apart
+;; operands: gate    f32 rows of 64, 80 values apart
+;;           up      f32 rows of 64, 80 values apart
+;;           d_y     f32 rows of 64, 80 values apart
+;;           d_gate  f32 rows of 64, 80 values apart
+;;           d_up    f32 rows of 64, 80 values apart
 ;;           count   i32, rows of this run
 ;; tile:     256 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
@@ -57,11 +57,11 @@
     (local $f.0.49999994 v128)
     (local $f.1 v128)
     (local $multiply v128)
-    (local.set $gate.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 64, 80 apart
-    (local.set $up.base (i32.load offset=4 (local.get $table))) ;; f32 rows of 64, 80 apart
-    (local.set $d_y.base (i32.load offset=8 (local.get $table))) ;; f32 rows of 64, 80 apart
-    (local.set $d_gate.base (i32.load offset=12 (local.get $table))) ;; f32 rows of 64, 80 apart
-    (local.set $d_up.base (i32.load offset=16 (local.get $table))) ;; f32 rows of 64, 80 apart
+    (local.set $gate.base (i32.load offset=0 (local.get $table)))
+    (local.set $up.base (i32.load offset=4 (local.get $table)))
+    (local.set $d_y.base (i32.load offset=8 (local.get $table)))
+    (local.set $d_gate.base (i32.load offset=12 (local.get $table)))
+    (local.set $d_up.base (i32.load offset=16 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=20 (local.get $table))))
     (local.set $f.88 (global.get $f.88))
     (local.set $f.-87.33655 (global.get $f.-87.33655))

@@ -2,9 +2,9 @@
 ;;
 ;; formula:  y = gate * up * sigmoid(gate)
 ;; source:   model.ffn.activation; gated forms: Shazeer, arXiv:2002.05202
-;; operands: gate   f32 rows of 64, 80 apart
-;;           up     f32 rows of 64, 80 apart
-;;           y      f32 rows of 64, 80 apart
+;; operands: gate   f32 rows of 64, 80 values apart
+;;           up     f32 rows of 64, 80 values apart
+;;           y      f32 rows of 64, 80 values apart
 ;;           count  i32, rows of this run
 ;; tile:     256 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
@@ -52,9 +52,9 @@
     (local $f.1 v128)
     (local $gate_2 v128)
     (local $sigmoid_2 v128)
-    (local.set $gate.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 64, 80 apart
-    (local.set $up.base (i32.load offset=4 (local.get $table))) ;; f32 rows of 64, 80 apart
-    (local.set $y.base (i32.load offset=8 (local.get $table))) ;; f32 rows of 64, 80 apart
+    (local.set $gate.base (i32.load offset=0 (local.get $table)))
+    (local.set $up.base (i32.load offset=4 (local.get $table)))
+    (local.set $y.base (i32.load offset=8 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=12 (local.get $table))))
     (local.set $f.88 (global.get $f.88))
     (local.set $f.-87.33655 (global.get $f.-87.33655))

@@ -2,10 +2,10 @@
 ;;
 ;; formula:  let g = gradient * scale; let m1 = 0.9 * m + 0.1 * g; let v1 = 0.95 * v + 0.05 * (gradient^2 * scale^2); w = if(finite != 0, w - learning_rate * m1 / correction1 / (sqrt(v1 / correction2) + 1e-8), w); m = if(finite != 0, m1, m); v = if(finite != 0, v1, v)
 ;; source:   Loshchilov and Hutter, arXiv:1711.05101, algorithm 2
-;; operands: w              f32 rows of 32, 48 apart
-;;           gradient       f32 rows of 32, 48 apart
-;;           m              f32 rows of 32, 48 apart
-;;           v              f32 rows of 32, 48 apart
+;; operands: w              f32 rows of 32, 48 values apart
+;;           gradient       f32 rows of 32, 48 values apart
+;;           m              f32 rows of 32, 48 values apart
+;;           v              f32 rows of 32, 48 values apart
 ;;           learning_rate  f32 scalar
 ;;           scale          f32 scalar
 ;;           correction1    f32 scalar
@@ -76,15 +76,15 @@
     (local $v_2 v128)
     (local $g_2 v128)
     (local $v1_2 v128)
-    (local.set $w.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 32, 48 apart
-    (local.set $gradient.base (i32.load offset=4 (local.get $table))) ;; f32 rows of 32, 48 apart
-    (local.set $m.base (i32.load offset=8 (local.get $table))) ;; f32 rows of 32, 48 apart
-    (local.set $v.base (i32.load offset=12 (local.get $table))) ;; f32 rows of 32, 48 apart
-    (local.set $learning_rate.base (i32.load offset=16 (local.get $table))) ;; f32 scalar
-    (local.set $scale.base (i32.load offset=20 (local.get $table))) ;; f32 scalar
-    (local.set $correction1.base (i32.load offset=24 (local.get $table))) ;; f32 scalar
-    (local.set $correction2.base (i32.load offset=28 (local.get $table))) ;; f32 scalar
-    (local.set $finite.base (i32.load offset=32 (local.get $table))) ;; f32 scalar
+    (local.set $w.base (i32.load offset=0 (local.get $table)))
+    (local.set $gradient.base (i32.load offset=4 (local.get $table)))
+    (local.set $m.base (i32.load offset=8 (local.get $table)))
+    (local.set $v.base (i32.load offset=12 (local.get $table)))
+    (local.set $learning_rate.base (i32.load offset=16 (local.get $table)))
+    (local.set $scale.base (i32.load offset=20 (local.get $table)))
+    (local.set $correction1.base (i32.load offset=24 (local.get $table)))
+    (local.set $correction2.base (i32.load offset=28 (local.get $table)))
+    (local.set $finite.base (i32.load offset=32 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=36 (local.get $table))))
     (local.set $f.0 (global.get $f.0))
     (local.set $f.0.1 (global.get $f.0.1))

@@ -2,9 +2,9 @@
 ;;
 ;; formula:  sum = a + b
 ;; source:   residual connection, He et al., arXiv:1512.03385
-;; operands: a      f32 rows of 32, 48 apart
-;;           b      f32 rows of 32, 48 apart
-;;           sum    f32 rows of 32, 48 apart
+;; operands: a      f32 rows of 32, 48 values apart
+;;           b      f32 rows of 32, 48 values apart
+;;           sum    f32 rows of 32, 48 values apart
 ;;           count  i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
@@ -21,9 +21,9 @@
     (local $a.at i32)
     (local $b.at i32)
     (local $sum.at i32)
-    (local.set $a.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 32, 48 apart
-    (local.set $b.base (i32.load offset=4 (local.get $table))) ;; f32 rows of 32, 48 apart
-    (local.set $sum.base (i32.load offset=8 (local.get $table))) ;; f32 rows of 32, 48 apart
+    (local.set $a.base (i32.load offset=0 (local.get $table)))
+    (local.set $b.base (i32.load offset=4 (local.get $table)))
+    (local.set $sum.base (i32.load offset=8 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=12 (local.get $table))))
     (local.set $tile (local.get $begin))
     (loop $next_tile

@@ -2,12 +2,12 @@
 ;;
 ;; formula:  s = q·k / sqrt(16); score = s; visible = k <= q; out = softmax_k(score where visible) · v; log_sum_exp kept for the backward pass
 ;; source:   Vaswani et al., arXiv:1706.03762; groups: Ainslie et al., arXiv:2305.13245; blocks: Dao et al., arXiv:2205.14135
-;; operands: q            f32 rows of 32, 48 apart
-;;           k            f32 rows of 16, 16 apart
-;;           v            f32 rows of 16, 16 apart
+;; operands: q            f32 rows of 32, 48 values apart
+;;           k            f32 rows of 16, 16 values apart
+;;           v            f32 rows of 16, 16 values apart
 ;;           documents    i32 vector
-;;           out          f32 rows of 32, 48 apart
-;;           log_sum_exp  f32 rows of 2, 16 apart
+;;           out          f32 rows of 32, 48 values apart
+;;           log_sum_exp  f32 rows of 2, 16 values apart
 ;; tile:     64 queries of the heads that share a key-value head, in blocks of 32 by 64
 ;; chosen:   online softmax over blocks of keys: no score leaves the block
 ;; used by:  layers[0..1].attention.core fprop (model.attention)

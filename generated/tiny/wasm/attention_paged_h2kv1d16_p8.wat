@@ -2,13 +2,13 @@
 ;;
 ;; formula:  s = q·k / sqrt(16); score = s; visible = k <= q; out = softmax_k(score where visible) · v over the pages of the row's sequence
 ;; source:   Kwon et al., arXiv:2309.06180
-;; operands: q           f32 rows of 32, 48 apart
-;;           k           f32 rows of 16, 16 apart
-;;           v           f32 rows of 16, 16 apart
+;; operands: q           f32 rows of 32, 48 values apart
+;;           k           f32 rows of 16, 16 values apart
+;;           v           f32 rows of 16, 16 values apart
 ;;           positions   i32 vector
-;;           page_table  i32 rows of 8, 16 apart
-;;           row_tiles   i32 rows of 4, 16 apart
-;;           out         f32 rows of 32, 48 apart
+;;           page_table  i32 rows of 8, 16 values apart
+;;           row_tiles   i32 rows of 4, 16 values apart
+;;           out         f32 rows of 32, 48 values apart
 ;; tile:     one row tile of the heads that share a key-value head, in blocks of 32 by 64
 ;; chosen:   the same blocks as the sequence form, so both give the same bits
 ;; used by:  layers[0..1].attention.core fprop (model.attention)

@@ -2,7 +2,7 @@
 ;;
 ;; formula:  let m = max(x); let e = exp(x - m); let s = sum(e); loss = if(0 <= label, m + log(s) - pick(x, max(label, 0)), 0)
 ;; source:   cross-entropy of a softmax; chunked head: Wijmans et al., arXiv:2411.09009
-;; operands: logits   f32 rows of 256, 272 apart
+;; operands: logits   f32 rows of 256, 272 values apart
 ;;           targets  i32 vector
 ;;           losses   f32 vector
 ;;           count    i32, rows of this run
@@ -114,9 +114,9 @@
     (local $f.-0.2500001 v128)
     (local $f.0.33333313 v128)
     (local $i.0 v128)
-    (local.set $logits.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 256, 272 apart
-    (local.set $targets.base (i32.load offset=4 (local.get $table))) ;; i32 vector
-    (local.set $losses.base (i32.load offset=8 (local.get $table))) ;; f32 vector
+    (local.set $logits.base (i32.load offset=0 (local.get $table)))
+    (local.set $targets.base (i32.load offset=4 (local.get $table)))
+    (local.set $losses.base (i32.load offset=8 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=12 (local.get $table))))
     (local.set $f.-inf (global.get $f.-inf))
     (local.set $f.0 (global.get $f.0))

@@ -2,9 +2,9 @@
 ;;
 ;; formula:  let scale = rsqrt(sum(x^2) / columns + 0.00001); y = x * gain * rsqrt(sum(x^2) / columns + 0.00001); r = rsqrt(sum(x^2) / columns + 0.00001)
 ;; source:   Zhang and Sennrich, arXiv:1910.07467
-;; operands: x      f32 rows of 32, 48 apart
+;; operands: x      f32 rows of 32, 48 values apart
 ;;           gain   f32 vector
-;;           y      f32 rows of 32, 48 apart
+;;           y      f32 rows of 32, 48 values apart
 ;;           r      f32 vector
 ;;           count  i32, rows of this run
 ;; tile:     512 rows
@@ -44,10 +44,10 @@
     (local $sum v128)
     (local $scale v128)
     (local $f.0.00001 v128)
-    (local.set $x.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 32, 48 apart
-    (local.set $gain.base (i32.load offset=4 (local.get $table))) ;; f32 vector
-    (local.set $y.base (i32.load offset=8 (local.get $table))) ;; f32 rows of 32, 48 apart
-    (local.set $r.base (i32.load offset=12 (local.get $table))) ;; f32 vector
+    (local.set $x.base (i32.load offset=0 (local.get $table)))
+    (local.set $gain.base (i32.load offset=4 (local.get $table)))
+    (local.set $y.base (i32.load offset=8 (local.get $table)))
+    (local.set $r.base (i32.load offset=12 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=16 (local.get $table))))
     (local.set $f.1 (global.get $f.1))
     (local.set $f.32 (global.get $f.32))

@@ -2,9 +2,9 @@
 ;;
 ;; formula:  y[index[r]] = rows[r] where index[r] >= 0; other slots keep state
 ;; source:   key-value cache; pages: Kwon et al., arXiv:2309.06180
-;; operands: rows   f32 rows of 16, 16 apart
+;; operands: rows   f32 rows of 16, 16 values apart
 ;;           index  i32 vector
-;;           out    f32 rows of 16, 16 apart
+;;           out    f32 rows of 16, 16 values apart
 ;;           count  i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it copies rows to slots that differ

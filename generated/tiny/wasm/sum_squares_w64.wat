@@ -2,7 +2,7 @@
 ;;
 ;; formula:  parts[tile] = Σ x * x over the rows of the tile
 ;; source:   sums in chunks that depend on shape alone
-;; operands: x      f32 rows of 64, 80 apart
+;; operands: x      f32 rows of 64, 80 values apart
 ;;           parts  f32 vector
 ;;           count  i32, rows of this run
 ;; tile:     256 rows

@@ -1,4 +1,4 @@
-;; adamw_w20_a1a180b6: AdamW with decoupled decay; keeps weight and moments where the step is not finite.
+;; adamw_w32_vector: AdamW with decoupled decay; keeps weight and moments where the step is not finite.
 ;;
 ;; formula:  let g = gradient * scale; let m1 = 0.9 * m + 0.1 * g; let v1 = 0.95 * v + 0.05 * (gradient^2 * scale^2); w = if(finite != 0, w - learning_rate * m1 / correction1 / (sqrt(v1 / correction2) + 1e-8), w); m = if(finite != 0, m1, m); v = if(finite != 0, v1, v)
 ;; source:   Loshchilov and Hutter, arXiv:1711.05101, algorithm 2
@@ -17,7 +17,7 @@
 ;; used by:  final_norm update (train.optimizer)
 ;;           layers[0..1].attention.norm update (train.optimizer)
 ;;           layers[0..1].ffn.norm update (train.optimizer)
-;; spec:     tiny-formulas
+;; spec:     tiny
 ;; template: templates/wasm/formula.wat.hbs
 (module
   (import "mspec" "memory" (memory 1 65536 shared))
@@ -28,7 +28,7 @@
   (global $f.0.9 (mut v128) (v128.const f32x4 0.9 0.9 0.9 0.9))
   (global $f.0.95 (mut v128) (v128.const f32x4 0.95 0.95 0.95 0.95))
   (global $f.1e-8 (mut v128) (v128.const f32x4 1e-8 1e-8 1e-8 1e-8))
-  (func (export "adamw_w20_a1a180b6") (param $table i32) (param $begin i32) (param $end i32)
+  (func (export "adamw_w32_vector") (param $table i32) (param $begin i32) (param $end i32)
     (local $rows i32) (local $tile i32) (local $row i32) (local $row_end i32) (local $lane i32)
     (local $w.base i32)
     (local $gradient.base i32)
@@ -72,22 +72,15 @@
     (local $v_2 v128)
     (local $g_2 v128)
     (local $v1_2 v128)
-    (local $w_3 v128)
-    (local $m_3 v128)
-    (local $gradient_3 v128)
-    (local $m1_3 v128)
-    (local $v_3 v128)
-    (local $g_3 v128)
-    (local $v1_3 v128)
-    (local.set $w.base (i32.load offset=0 (local.get $table))) ;; f32 vector
-    (local.set $gradient.base (i32.load offset=4 (local.get $table))) ;; f32 vector
-    (local.set $m.base (i32.load offset=8 (local.get $table))) ;; f32 vector
-    (local.set $v.base (i32.load offset=12 (local.get $table))) ;; f32 vector
-    (local.set $learning_rate.base (i32.load offset=16 (local.get $table))) ;; f32 scalar
-    (local.set $scale.base (i32.load offset=20 (local.get $table))) ;; f32 scalar
-    (local.set $correction1.base (i32.load offset=24 (local.get $table))) ;; f32 scalar
-    (local.set $correction2.base (i32.load offset=28 (local.get $table))) ;; f32 scalar
-    (local.set $finite.base (i32.load offset=32 (local.get $table))) ;; f32 scalar
+    (local.set $w.base (i32.load offset=0 (local.get $table)))
+    (local.set $gradient.base (i32.load offset=4 (local.get $table)))
+    (local.set $m.base (i32.load offset=8 (local.get $table)))
+    (local.set $v.base (i32.load offset=12 (local.get $table)))
+    (local.set $learning_rate.base (i32.load offset=16 (local.get $table)))
+    (local.set $scale.base (i32.load offset=20 (local.get $table)))
+    (local.set $correction1.base (i32.load offset=24 (local.get $table)))
+    (local.set $correction2.base (i32.load offset=28 (local.get $table)))
+    (local.set $finite.base (i32.load offset=32 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=36 (local.get $table))))
     (local.set $f.0 (global.get $f.0))
     (local.set $f.0.1 (global.get $f.0.1))
@@ -139,19 +132,6 @@
             (v128.store offset=16 (i32.add (local.get $w.at) (local.get $lane)) (v128.bitselect (f32x4.sub (local.get $w_2) (f32x4.div (f32x4.mul (local.get $m1_2) (local.get $multiply_2)) (f32x4.add (local.get $f.1e-8) (f32x4.sqrt (f32x4.mul (local.get $v1_2) (local.get $reciprocal_2)))))) (local.get $w_2) (local.get $not)))
             (v128.store offset=16 (i32.add (local.get $m.at) (local.get $lane)) (v128.bitselect (local.get $m1_2) (local.get $m_2) (local.get $not)))
             (v128.store offset=16 (i32.add (local.get $v.at) (local.get $lane)) (v128.bitselect (local.get $v1_2) (local.get $v_2) (local.get $not)))
-            (br_if $vectors1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 32))) (i32.const 64))))
-          (local.set $lane (i32.const 64))
-          (loop $single1
-            (local.set $w_3 (v128.load (i32.add (local.get $w.at) (local.get $lane))))
-            (local.set $m_3 (v128.load (i32.add (local.get $m.at) (local.get $lane))))
-            (local.set $gradient_3 (v128.load (i32.add (local.get $gradient.at) (local.get $lane))))
-            (local.set $m1_3 (f32x4.add (f32x4.mul (local.get $m_3) (local.get $f.0.9)) (f32x4.mul (local.get $gradient_3) (local.get $multiply))))
-            (local.set $v_3 (v128.load (i32.add (local.get $v.at) (local.get $lane))))
-            (local.set $g_3 (f32x4.mul (local.get $gradient_3) (local.get $scale)))
-            (local.set $v1_3 (f32x4.add (f32x4.mul (local.get $v_3) (local.get $f.0.95)) (f32x4.mul (f32x4.mul (local.get $gradient_3) (local.get $g_3)) (local.get $multiply_3))))
-            (v128.store (i32.add (local.get $w.at) (local.get $lane)) (v128.bitselect (f32x4.sub (local.get $w_3) (f32x4.div (f32x4.mul (local.get $m1_3) (local.get $multiply_2)) (f32x4.add (local.get $f.1e-8) (f32x4.sqrt (f32x4.mul (local.get $v1_3) (local.get $reciprocal_2)))))) (local.get $w_3) (local.get $not)))
-            (v128.store (i32.add (local.get $m.at) (local.get $lane)) (v128.bitselect (local.get $m1_3) (local.get $m_3) (local.get $not)))
-            (v128.store (i32.add (local.get $v.at) (local.get $lane)) (v128.bitselect (local.get $v1_3) (local.get $v_3) (local.get $not)))
-            (br_if $single1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 80))))
+            (br_if $vectors1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 32))) (i32.const 128))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
       (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))

@@ -1,10 +1,10 @@
-;; activation_w50_69427ff9: Applies the spec's activation formula to its projections, element by element.
+;; activation_w50_e78f92b4: Applies the spec's activation formula to its projections, element by element.
 ;;
 ;; formula:  y = 0.5 * gate * up * (erf(0.70710678 * gate) + 1)
 ;; source:   model.ffn.activation; gated forms: Shazeer, arXiv:2002.05202
-;; operands: gate   f32 rows of 50, 80 apart
-;;           up     f32 rows of 50, 80 apart
-;;           y      f32 rows of 50, 80 apart
+;; operands: gate   f32 rows of 50, 80 values apart
+;;           up     f32 rows of 50, 80 values apart
+;;           y      f32 rows of 50, 80 values apart
 ;;           count  i32, rows of this run
 ;; tile:     327 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
@@ -47,7 +47,7 @@
   (global $f.1.5 (mut v128) (v128.const f32x4 1.5 1.5 1.5 1.5))
   (global $i.-2147483648 (mut v128) (v128.const i32x4 -2147483648 -2147483648 -2147483648 -2147483648))
   (global $f.0.5 (mut v128) (v128.const f32x4 0.5 0.5 0.5 0.5))
-  (func (export "activation_w50_69427ff9") (param $table i32) (param $begin i32) (param $end i32)
+  (func (export "activation_w50_e78f92b4") (param $table i32) (param $begin i32) (param $end i32)
     (local $rows i32) (local $tile i32) (local $row i32) (local $row_end i32) (local $lane i32)
     (local $gate.base i32)
     (local $up.base i32)
@@ -101,9 +101,9 @@
     (local $gate_2 v128)
     (local $erf_2 v128)
     (local $stored. v128)
-    (local.set $gate.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 50, 80 apart
-    (local.set $up.base (i32.load offset=4 (local.get $table))) ;; f32 rows of 50, 80 apart
-    (local.set $y.base (i32.load offset=8 (local.get $table))) ;; f32 rows of 50, 80 apart
+    (local.set $gate.base (i32.load offset=0 (local.get $table)))
+    (local.set $up.base (i32.load offset=4 (local.get $table)))
+    (local.set $y.base (i32.load offset=8 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=12 (local.get $table))))
     (local.set $f.0.70710677 (global.get $f.0.70710677))
     (local.set $f.4 (global.get $f.4))

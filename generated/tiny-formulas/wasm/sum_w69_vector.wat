@@ -1,4 +1,4 @@
-;; sum_w69: Adds the elements of each chunk of rows.
+;; sum_w69_vector: Adds the elements of each chunk of rows.
 ;;
 ;; formula:  parts[tile] = Σ x over the rows of the tile
 ;; source:   sums in chunks that depend on shape alone
@@ -12,7 +12,7 @@
 ;; template: templates/wasm/reduce-partial.wat.hbs
 (module
   (import "mspec" "memory" (memory 1 65536 shared))
-  (func (export "sum_w69") (param $table i32) (param $begin i32) (param $end i32)
+  (func (export "sum_w69_vector") (param $table i32) (param $begin i32) (param $end i32)
     (local $x i32) (local $out i32) (local $rows i32) (local $tile i32) (local $row i32) (local $row_end i32) (local $at i32) (local $at_end i32)
     (local $value v128) (local $part0 v128) (local $part1 v128) (local $part2 v128) (local $part3 v128)
     (local.set $x (i32.load (local.get $table)))

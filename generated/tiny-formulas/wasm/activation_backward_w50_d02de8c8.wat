@@ -1,10 +1,10 @@
-;; activation_backward_w50_d31e3a7c: Gradients of activation by x.
+;; activation_backward_w50_d02de8c8: Gradients of activation by x.
 ;;
 ;; formula:  d_x = if(0 <= x, 2 * max(x, 0) * d_y, 0)
 ;; source:   gradient of model.ffn.activation; gated forms: Shazeer, arXiv:2002.05202
-;; operands: x      f32 rows of 50, 80 apart
-;;           d_y    f32 rows of 50, 80 apart
-;;           d_x    f32 rows of 50, 80 apart
+;; operands: x      f32 rows of 50, 80 values apart
+;;           d_y    f32 rows of 50, 80 values apart
+;;           d_x    f32 rows of 50, 80 values apart
 ;;           count  i32, rows of this run
 ;; tile:     327 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
@@ -15,7 +15,7 @@
   (import "mspec" "memory" (memory 1 65536 shared))
   (global $f.0 (mut v128) (v128.const f32x4 0 0 0 0))
   (global $f.2 (mut v128) (v128.const f32x4 2 2 2 2))
-  (func (export "activation_backward_w50_d31e3a7c") (param $table i32) (param $begin i32) (param $end i32)
+  (func (export "activation_backward_w50_d02de8c8") (param $table i32) (param $begin i32) (param $end i32)
     (local $rows i32) (local $tile i32) (local $row i32) (local $row_end i32) (local $lane i32)
     (local $x.base i32)
     (local $d_y.base i32)
@@ -31,9 +31,9 @@
     (local $x_4 v128)
     (local $x_5 v128)
     (local $stored. v128)
-    (local.set $x.base (i32.load offset=0 (local.get $table))) ;; f32 rows of 50, 80 apart
-    (local.set $d_y.base (i32.load offset=4 (local.get $table))) ;; f32 rows of 50, 80 apart
-    (local.set $d_x.base (i32.load offset=8 (local.get $table))) ;; f32 rows of 50, 80 apart
+    (local.set $x.base (i32.load offset=0 (local.get $table)))
+    (local.set $d_y.base (i32.load offset=4 (local.get $table)))
+    (local.set $d_x.base (i32.load offset=8 (local.get $table)))
     (local.set $rows (i32.load (i32.load offset=12 (local.get $table))))
     (local.set $f.0 (global.get $f.0))
     (local.set $f.2 (global.get $f.2))

@@ -1,4 +1,4 @@
-;; sum_squares_w32_03bae576: Adds the squares of the elements of each chunk of rows.
+;; sum_squares_w20_vector: Adds the squares of the elements of each chunk of rows.
 ;;
 ;; formula:  parts[tile] = Σ x * x over the rows of the tile
 ;; source:   sums in chunks that depend on shape alone
@@ -8,11 +8,11 @@
 ;; tile:     512 rows
 ;; chosen:   one number from many: partial sums of fixed chunks, combined in order
 ;; used by:  update update (train.clip)
-;; spec:     tiny
+;; spec:     tiny-formulas
 ;; template: templates/wasm/reduce-partial.wat.hbs
 (module
   (import "mspec" "memory" (memory 1 65536 shared))
-  (func (export "sum_squares_w32_03bae576") (param $table i32) (param $begin i32) (param $end i32)
+  (func (export "sum_squares_w20_vector") (param $table i32) (param $begin i32) (param $end i32)
     (local $x i32) (local $out i32) (local $rows i32) (local $tile i32) (local $row i32) (local $row_end i32) (local $at i32) (local $at_end i32)
     (local $value v128) (local $part0 v128) (local $part1 v128) (local $part2 v128) (local $part3 v128)
     (local.set $x (i32.load (local.get $table)))
@@ -29,7 +29,7 @@
       (local.set $part3 (v128.const f32x4 0 0 0 0))
       (loop $next_row
         (local.set $at (i32.add (local.get $x) (i32.mul (local.get $row) (i32.const 128))))
-        (local.set $at_end (i32.add (local.get $at) (i32.const 128)))
+        (local.set $at_end (i32.add (local.get $at) (i32.const 64)))
         (loop $passes
           (local.set $value (v128.load (local.get $at)))
           (local.set $part0 (f32x4.add (local.get $part0) (f32x4.mul (local.get $value) (local.get $value))))
@@ -40,6 +40,11 @@
           (local.set $value (v128.load offset=48 (local.get $at)))
           (local.set $part3 (f32x4.add (local.get $part3) (f32x4.mul (local.get $value) (local.get $value))))
           (br_if $passes (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 64))) (local.get $at_end))))
+        (local.set $at_end (i32.add (local.get $at) (i32.const 16)))
+        (loop $single
+          (local.set $value (v128.load (local.get $at)))
+          (local.set $part0 (f32x4.add (local.get $part0) (f32x4.mul (local.get $value) (local.get $value))))
+          (br_if $single (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $at_end))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
       (local.set $part0 (f32x4.add (f32x4.add (local.get $part0) (local.get $part1)) (f32x4.add (local.get $part2) (local.get $part3))))
       (f32.store (i32.add (local.get $out) (i32.shl (local.get $tile) (i32.const 2)))
