@@ -94,7 +94,7 @@ export async function formulas() {
   const times = new Map();
   const copies = [];
   const [from, to] = [new Float32Array(rows * width).fill(1), new Float32Array(rows * width)];
-  for (let i = 0; i < 40; i++) {
+  for (let i = 0; i < 200; i++) {
     await device.runStepwise(
       "formulas",
       {},

@@ -2,7 +2,7 @@
 // Training steps on request: prints `ready`, then one JSON line per line of input. The counterpart of twin.py.
 
 import { createInterface } from "node:readline";
-import { openSpec } from "./model.mjs";
+import { median, openSpec } from "./model.mjs";
 
 /**
  * What a peer answers to `step`: seconds of wall and CPU time, loss, bytes resident above start-up.
@@ -34,8 +34,19 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 await device.close();
 
-/** Milliseconds and FLOPs by kernel template, from one step that runs launch by launch. */
+/** Milliseconds and FLOPs by kernel template: medians of steps that run launch by launch. */
 async function shares() {
+  const steps = [];
+  for (let i = 0; i < 5; i++) steps.push(await stepwise());
+  const [first] = steps;
+  return Object.fromEntries(
+    Object.entries(first).map(([key, { flops }]) => {
+      return [key, { milliseconds: median(steps.map((step) => step[key].milliseconds)), flops }];
+    }),
+  );
+}
+
+async function stepwise() {
   /** @type {Record<string, {milliseconds: number, flops: number}>} */
   const classes = {};
   for (const name of ["micro_step", "update"]) {
