@@ -184,11 +184,11 @@ export class Model {
     });
   }
 
-  /** What the model writes of its own accord: for a look at it while it is trained. */
+  /** What the model writes of its own accord: for a look at it while it is trained. As much as context and cache hold. */
   async sampleText(): Promise<string> {
-    const prompt = this.tokenizer.endOfText === undefined ? "\n" : "";
-    const maxTokens = Math.min(sampleTokens, this.manifest.model.context - 1);
-    const { text } = await this.generate({ prompt, maxTokens, seed: this.manifest.training?.seed ?? 0 });
+    const room = Math.min(this.manifest.model.context, this.#cache.capacity) - this.#beginning().length;
+    const maxTokens = Math.max(1, Math.min(sampleTokens, room));
+    const { text } = await this.generate({ prompt: "", maxTokens, seed: this.manifest.training?.seed ?? 0 });
     return text;
   }
 
@@ -202,9 +202,8 @@ export class Model {
     const { temperature, topK, topP, minP } = { ...defaultSampling, ...withoutUndefined(options) };
     const tokens = typeof prompt === "string" ? this.tokenizer.encode(prompt) : Int32Array.from(prompt);
     const endOfText = this.#tokenizer?.endOfText;
-    if (tokens.length === 0 && endOfText === undefined) throw emptyPrompt();
     return {
-      prompt: tokens.length > 0 || endOfText === undefined ? tokens : Int32Array.of(endOfText),
+      prompt: tokens.length > 0 ? tokens : this.#beginning(),
       maxTokens,
       seed,
       sequence,
@@ -216,6 +215,15 @@ export class Model {
         if (text !== undefined && text !== "") onText?.(text);
       },
     };
+  }
+
+  /** What stands before a document: the token that ends the one before it, or a line break where there is none. */
+  #beginning(): Int32Array {
+    const endOfText = this.#tokenizer?.endOfText;
+    if (endOfText !== undefined) return Int32Array.of(endOfText);
+    const tokens = this.#tokenizer?.encode("\n") ?? new Int32Array(0);
+    if (tokens.length === 0) throw emptyPrompt();
+    return tokens;
   }
 
   #parameter(name: string): ManifestParameter {

@@ -10,12 +10,23 @@ function refuse(what: string, claim: string, rest: Partial<FaultParts> = {}): Fa
 
 const fromWeights = "start a new run from its weights with `--weights`";
 
-export function nonFiniteState(path: string, tensor: string, index: number, value: number): Fault {
+export function nonFiniteState(path: string, what: string, last: string | undefined): Fault {
   return refuse("non-finite-state", "the model's state is no longer finite; it was not saved", {
     at: path,
-    details: [`${tensor} holds ${value} at element ${index}`],
-    help: "lower `train.lr` and resume from the last checkpoint's weights",
+    details: [what, last === undefined ? "no checkpoint was saved before" : `the last checkpoint is ${last}`],
+    help:
+      last === undefined
+        ? "lower `train.lr` and train again"
+        : `lower \`train.lr\` and start a new run in another folder with \`--weights ${last}/parameters.safetensors\``,
   });
+}
+
+/** Which operation writes the first value that is not finite, or that none does. */
+function whereNonFinite(step: number, found: NonFinite | undefined): string {
+  if (found === undefined) return `repeating step ${step} launch by launch gave finite values only`;
+  return found.kernel === undefined
+    ? `before step ${step}, ${found.tensor} already held such values`
+    : `in step ${step} the first such value is written to ${found.tensor} by the kernel ${found.kernel}`;
 }
 
 /** Too many steps in a row were skipped. */
@@ -23,15 +34,22 @@ export function notFinite(steps: number, step: number, found: NonFinite | undefi
   return refuse("not-finite", `${steps} steps in a row had gradients that are not finite, and training stopped`, {
     at: found?.path ?? `step ${step}`,
     details: [
-      found === undefined
-        ? `repeating step ${step} launch by launch gave finite values only`
-        : found.kernel === undefined
-          ? `before step ${step}, ${found.tensor} already held such values`
-          : `in step ${step} the first such value is written to ${found.tensor} by the kernel ${found.kernel}`,
+      whereNonFinite(step, found),
       last === undefined ? "no checkpoint was saved before" : `the last checkpoint is ${last}`,
     ],
     help: "lower `train.lr`, or bound the formula that overflows",
   });
+}
+
+/** A warning: a run that is shorter than what stops one ends without a single update. */
+export function nothingLearnt(steps: number, found: NonFinite | undefined): string {
+  const where = `${found === undefined ? "" : `${found.path}: `}${whereNonFinite(steps, found)}`;
+  return `${steps} of ${steps} steps were skipped, their gradients not being finite: nothing was learnt; ${where}; lower \`train.lr\`, or bound the formula that overflows`;
+}
+
+/** A warning: a sample could not be written, and the run goes on. */
+export function sampleLeftOut({ claim, details }: Fault): string {
+  return `no sample is written: ${claim}${details.length > 0 ? ` (${details.join("; ")})` : ""}; training goes on`;
 }
 
 export function runExists(folder: string, step: number): Fault {
@@ -84,6 +102,10 @@ export function stateIncomplete(folder: string, missing: readonly string[]): Fau
     details: [`its state.json lacks ${missing.join(", ")}`],
     help: fromWeights,
   });
+}
+
+export function orderNotAFile(path: string): Fault {
+  return refuse("missing-order", "the order is not a file", { at: path });
 }
 
 export function orderNotWhole(path: string, step: number, sequences: number, micro: number): Fault {

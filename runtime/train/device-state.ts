@@ -37,12 +37,12 @@ export function checkpointFiles(device: Device): CheckpointContent["files"] {
 }
 
 /** Errors: `train/non-finite-state` with the tensor: such a state is never saved. */
-export async function checkFinite(device: Device): Promise<void> {
+export async function checkFinite(device: Device, lastCheckpoint: string | undefined): Promise<void> {
   const { parameters } = device.manifest;
   for (const { name, path } of [...parameters, ...momentsOf(parameters)]) {
     const values = await device.read(name);
     const index = values.findIndex((value) => !Number.isFinite(value));
-    if (index >= 0) throw nonFiniteState(path, name, index, values[index]);
+    if (index >= 0) throw nonFiniteState(path, `${name} holds ${values[index]} at element ${index}`, lastCheckpoint);
   }
 }
 

@@ -4,7 +4,7 @@ import type { ManifestTraining } from "../contract.ts";
 import { type Batch, batchAt, parseOrder, type SequenceOrder, shuffledOffsets } from "../data/batches.ts";
 import type { TokenStream } from "../data/token-stream.ts";
 import { type Disk, readText } from "../files/disk.ts";
-import { missingOrder, orderNotWhole, orderTooLarge } from "../messages/train.ts";
+import { missingOrder, orderNotAFile, orderNotWhole, orderTooLarge } from "../messages/train.ts";
 import { type Moment, sequencesAt } from "../schedule.ts";
 
 /** A year of steps of 4,096 sequences. */
@@ -12,16 +12,28 @@ const orderLimit = 1 << 28;
 
 /** An order file that was read: its offsets, and its text for a fingerprint. */
 export interface GivenOrder {
-  readonly path: string;
   readonly text: string;
   readonly order: SequenceOrder;
 }
 
-export async function readOrder(disk: Disk, path: string, stream: TokenStream, sequence: number): Promise<GivenOrder> {
-  if ((await disk.stat(path)) === undefined) throw missingOrder(path);
+/** Checks the order against the whole training: a mistake in its last step is found before the first one. */
+export async function readOrder(
+  disk: Disk,
+  path: string,
+  stream: TokenStream,
+  { sequence, micro, steps }: ManifestTraining,
+): Promise<GivenOrder> {
+  const stat = await disk.stat(path);
+  if (stat === undefined) throw missingOrder(path);
+  if (stat.kind !== "file") throw orderNotAFile(path);
   const text = await readText(disk, path, orderLimit);
   if (text === undefined) throw orderTooLarge(path, orderLimit);
-  return { path, text, order: parseOrder(text, path, stream, sequence) };
+  const order = parseOrder(text, path, stream, sequence);
+  for (let step = 0; step < steps; step++) {
+    const { length } = order.offsets(step);
+    if (length % micro !== 0) throw orderNotWhole(path, step, length, micro);
+  }
+  return { text, order };
 }
 
 /** The batch of the step that begins at `now`, when `consumed` sequences came before. */
@@ -32,12 +44,10 @@ export function batchOf(
   now: Moment,
   consumed: number,
 ): Batch {
-  const { sequence, micro, seed } = training;
+  const { sequence, seed } = training;
   if (given === undefined) {
     const count = sequencesAt(training, now);
     return batchAt(stream, sequence, shuffledOffsets(stream, sequence, seed, consumed, count));
   }
-  const offsets = given.order.offsets(now.steps);
-  if (offsets.length % micro !== 0) throw orderNotWhole(given.path, now.steps, offsets.length, micro);
-  return batchAt(stream, sequence, offsets);
+  return batchAt(stream, sequence, given.order.offsets(now.steps));
 }

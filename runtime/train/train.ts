@@ -103,7 +103,7 @@ class Run {
     if (corpus.validation.tokens.length > 0) checkValidationLength(corpus.validation);
     const { order: path } = this.#options;
     const { disk } = this.#model.host;
-    const order = path === undefined ? undefined : await readOrder(disk, path, corpus.train, this.#training.sequence);
+    const order = path === undefined ? undefined : await readOrder(disk, path, corpus.train, this.#training);
     return { corpus, files, order };
   }
 

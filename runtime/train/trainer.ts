@@ -5,8 +5,8 @@ import type { ManifestTraining } from "../contract.ts";
 import type { Batch } from "../data/batches.ts";
 import type { Split } from "../data/token-stream.ts";
 import type { Device } from "../device.ts";
-import { DiskFault } from "../files/disk.ts";
-import { goesOnUnsaved, notFinite } from "../messages/train.ts";
+import { Fault } from "../fault.ts";
+import { goesOnUnsaved, notFinite, nothingLearnt, sampleLeftOut } from "../messages/train.ts";
 import { scheduleValue } from "../schedule.ts";
 import { checkFinite, checkpointFiles, readScalars } from "./device-state.ts";
 import { evaluateStream } from "./evaluate.ts";
@@ -50,6 +50,9 @@ export class Trainer {
   #loss: number | undefined;
   #validationLoss: number | undefined;
   #checkpoint: string | undefined;
+  #lastBatch: Batch | undefined;
+  /** Why the last sample could not be written: told once, not at every sample. */
+  #sampleProblem: string | undefined;
 
   /** `checkpoint` is the one that the run resumes from. */
   constructor(parts: TrainerParts, progress: Progress, checkpoint: string | undefined) {
@@ -62,12 +65,14 @@ export class Trainer {
     const { training, options, device } = this.#parts;
     while (this.#progress.step < training.steps && options.signal?.aborted !== true) await this.#makeStep();
     const { step, tokens } = this.#progress;
+    const { skipped } = await readScalars(device);
+    if (skipped === step) await this.#warnOfNothingLearnt(step);
     return {
       steps: step,
       tokens,
       loss: this.#loss,
       validationLoss: this.#validationLoss,
-      skipped: (await readScalars(device)).skipped,
+      skipped,
       isStopped: step < training.steps,
       checkpoint: this.#checkpoint,
     };
@@ -83,7 +88,9 @@ export class Trainer {
     await this.#record(validationLoss === undefined ? report : { ...report, validationLoss });
     if (training.sampleEvery > 0 && isDue(training.sampleEvery)) await this.#sample();
     const isEnd = isLast || options.signal?.aborted === true;
-    if (isEnd || isDue(training.saveEvery)) await this.#save(isEnd);
+    // While steps are skipped nothing new is learnt: a checkpoint would only push out one from before the fault.
+    const isSaved = isDue(training.saveEvery) && this.#progress.skippedInARow === 0;
+    if (isEnd || isSaved) await this.#save(isEnd);
   }
 
   async #train(): Promise<StepReport> {
@@ -92,6 +99,7 @@ export class Trainer {
     const started = performance.now();
     const now = { steps: step, tokens };
     const batch = batchOf(training, corpus.train, order, now, sequences);
+    this.#lastBatch = batch;
     const end = { steps: step + 1, tokens: tokens + batch.rows * training.sequence };
     const learningRate = scheduleValue(training.learningRate, now, end);
     const clip = training.clip && scheduleValue(training.clip, now, end);
@@ -115,6 +123,13 @@ export class Trainer {
     const { device, training } = this.#parts;
     const found = await findNonFinite(device, training, batch);
     throw notFinite(mostSkipped, this.#progress.step, found, this.#checkpoint);
+  }
+
+  /** A run that is too short to be stopped must not end as if it had trained; called behind the last save. */
+  async #warnOfNothingLearnt(steps: number): Promise<void> {
+    const { device, training } = this.#parts;
+    if (this.#lastBatch === undefined) return;
+    this.#warn(nothingLearnt(steps, await findNonFinite(device, training, this.#lastBatch)));
   }
 
   async #evaluate(): Promise<number | undefined> {
@@ -144,14 +159,16 @@ export class Trainer {
 
   async #sample(): Promise<void> {
     const { options, output, sample } = this.#parts;
-    const text = await sample();
-    options.observer?.onSample?.(this.#progress.step, text);
     try {
+      const text = await sample();
+      options.observer?.onSample?.(this.#progress.step, text);
       await output?.folder.write(sampleName(this.#progress.step), text);
     } catch (error) {
-      // A sample that is not kept is no reason to end a run.
-      if (!(error instanceof DiskFault)) throw error;
-      this.#warn(error.claim);
+      // A sample that is not written or not kept is no reason to end a run.
+      if (!(error instanceof Fault)) throw error;
+      const problem = sampleLeftOut(error);
+      if (problem !== this.#sampleProblem) this.#warn(problem);
+      this.#sampleProblem = problem;
     }
   }
 
@@ -159,11 +176,13 @@ export class Trainer {
   async #save(isEnd: boolean): Promise<void> {
     const { device, output, options } = this.#parts;
     if (output === undefined) return;
-    await checkFinite(device);
+    await checkFinite(device, this.#checkpoint);
     this.#warn(await output.metrics.sync());
     const state: RunState = { ...this.#progress, ...(await readScalars(device)), ...output.fixed };
     const content = { step: state.step, files: checkpointFiles(device), state: encodeState(state) };
-    const { folder, problem } = await output.folder.save(content, options.keep ?? checkpointsKept);
+    // An end among skipped steps must be resumable, but not at the cost of the last checkpoint that learnt something.
+    const keep = state.skippedInARow > 0 ? Number.POSITIVE_INFINITY : (options.keep ?? checkpointsKept);
+    const { folder, problem } = await output.folder.save(content, keep);
     if (folder === undefined && problem !== undefined) {
       if (isEnd) throw problem;
       this.#warn(goesOnUnsaved(problem));

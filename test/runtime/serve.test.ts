@@ -132,8 +132,13 @@ describe("limits", () => {
     }
   });
 
-  it("an empty prompt is refused where no token begins a text", async () => {
-    await expect(model.generate({ prompt: "" })).rejects.toThrow(/serve\/empty-prompt/);
+  it("an empty prompt begins a document as training's samples do; without a tokenizer nothing says how", async () => {
+    const { tokens } = await model.generate({ prompt: "\n", maxTokens: 9, seed: 5 });
+    expect((await model.generate({ prompt: "", maxTokens: 9, seed: 5 })).tokens).toEqual(tokens);
+    const mute = await openTiny(tinySpec, ["data.tokenizer=elsewhere.json"]);
+    await mute.initialize();
+    await expect(mute.generate({ prompt: [] })).rejects.toThrow(/serve\/empty-prompt/);
+    await mute.close();
   });
 
   it("a signal ends the text between two tokens", async () => {

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { batchAt } from "../../runtime/data/batches.ts";
 import { TokenStreamBuilder } from "../../runtime/data/token-stream.ts";
+import { listSteps } from "../../runtime/files/checkpoint-folder.ts";
 import type { DiskOperation } from "../../runtime/files/disk.ts";
 import { findLatestCheckpoint } from "../../runtime/files/find-checkpoint.ts";
 import { readMetrics } from "../../runtime/files/metrics-log.ts";
@@ -108,8 +109,52 @@ describe("numbers that are not finite (H6)", () => {
     const error = String(await broken.train({ corpus, folder: "/run", observer }).catch((e: unknown) => e));
     expect(error).toContain("train/not-finite: 10 steps in a row");
     expect(error).toMatch(/layers\[0\]\.ffn\.\w+\n {2}in step 16 the first such value is written to/);
-    expect(error).toContain("the last checkpoint is /run/checkpoints/step-000012");
-    expect((await findLatestCheckpoint(disk, "/run")).latest?.step).toBe(12);
+    // Steps 8 and 12 were skipped, so a save then would hold nothing new.
+    expect(error).toContain("the last checkpoint is /run/checkpoints/step-000004");
+    expect((await findLatestCheckpoint(disk, "/run")).latest?.step).toBe(4);
+    await broken.close();
+  });
+
+  it("a run that diverges keeps the checkpoints from before, however often it saves", async () => {
+    const disk = new MemoryDisk();
+    const overrides = ["train.steps=60", "train.save_every=3", "train.lr=1e-3 for 8 then 1e36"];
+    const broken = await openTiny(tinySpec, overrides, { host: { disk, processes: anotherProcess(1) } });
+    await expect(broken.train({ corpus, folder: "/run" })).rejects.toThrow(/train\/not-finite/);
+    // Step 9 is the first with the huge rate: its gradient is still that of good weights.
+    expect(await listSteps(disk, "/run")).toEqual([9, 6, 3]);
+    await broken.close();
+  });
+
+  it("an end among skipped steps can be resumed and pushes out no checkpoint that learnt something", async () => {
+    const disk = new MemoryDisk();
+    const overrides = ["train.steps=40", "train.save_every=2", "train.batch.sequences=4"];
+    const broken = await openTiny(tinySpec, overrides, { host: { disk, processes: anotherProcess(1) } });
+    const stop = new AbortController();
+    const observer = {
+      onStep: ({ step }: { step: number }) => {
+        if (step === 4) broken.device.write("layers.0.ffn.norm.weight", new Float32Array(20).fill(3e38));
+        if (step === 9) stop.abort();
+      },
+    };
+    const stopped = await broken.train({ corpus, folder: "/run", observer, keep: 1, signal: stop.signal });
+    expect(stopped).toMatchObject({ steps: 9, skipped: 5, isStopped: true });
+    expect(await listSteps(disk, "/run")).toEqual([9, 4]);
+    const error = String(await broken.train({ corpus, folder: "/run", resume: true }).catch((e: unknown) => e));
+    expect(error).toMatch(/10 steps in a row.*in step 14 the first/s);
+    await broken.close();
+  });
+
+  it("a run in which every step was skipped says that nothing was learnt, and where it goes wrong", async () => {
+    const broken = await openTiny(tinySpec, ["train.steps=5"]);
+    await broken.initialize();
+    await broken.setParameters([["layers.1.ffn.norm.weight", new Float32Array(20).fill(3e38)]]);
+    const before = await bits(broken);
+    const warnings: string[] = [];
+    const onWarning = (sentence: string) => void warnings.push(sentence);
+    expect(await broken.train({ corpus, observer: { onWarning } })).toMatchObject({ steps: 5, skipped: 5 });
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(/5 of 5 steps were skipped.*nothing was learnt; layers\[1\]\.ffn\.\w+: in step 5/);
+    expect(await bits(broken)).toEqual(before);
     await broken.close();
   });
 
@@ -122,10 +167,53 @@ describe("numbers that are not finite (H6)", () => {
       },
     };
     await expect(broken.train({ corpus, folder: "/run", observer })).rejects.toThrow(
-      /train\/non-finite-state.*final_norm\n {2}final_norm\.weight holds NaN at element 2/s,
+      /train\/non-finite-state.*final_norm\n {2}final_norm\.weight holds NaN at element 2\n {2}the last checkpoint is \S+000004\n.*--weights/s,
     );
     expect((await findLatestCheckpoint(disk, "/run")).latest?.step).toBe(4);
     await broken.close();
+  });
+
+  it("without a checkpoint nobody is sent to one", async () => {
+    const host = { disk: new MemoryDisk(), processes: anotherProcess(1) };
+    const broken = await openTiny(tinySpec, ["train.save_every=4"], { host });
+    const onStep = ({ step }: { step: number }) => {
+      if (step === 2) broken.device.write("final_norm.weight", new Float32Array(20).fill(3e38));
+      if (step === 4) broken.device.write("final_norm.weight", Float32Array.of(Number.NaN));
+    };
+    // Step 4 is skipped and not saved; step 8, the end, is.
+    const error = String(await broken.train({ corpus, folder: "/run", observer: { onStep } }).catch((e: unknown) => e));
+    expect(error).toMatch(/train\/non-finite-state.*no checkpoint was saved before\n.*train again/s);
+    expect(error).not.toContain("--weights");
+    await broken.close();
+  });
+});
+
+describe("a sample that cannot be written", () => {
+  async function samplesOf(overrides: readonly string[]): Promise<{ samples: string[]; warnings: string[] }> {
+    const model = await openTiny(tinySpec, [...overrides, "train.steps=4", "train.sample_every=1"]);
+    const samples: string[] = [];
+    const warnings: string[] = [];
+    const observer = {
+      onSample: (_: number, text: string) => void samples.push(text),
+      onWarning: (sentence: string) => void warnings.push(sentence),
+    };
+    expect(await model.train({ corpus, observer })).toMatchObject({ steps: 4, isStopped: false });
+    await model.close();
+    return { samples, warnings };
+  }
+
+  it("is as long as the cache holds", async () => {
+    // 3 pages of 4 tokens: one for the line break that it begins with, 11 that are new.
+    const { samples, warnings } = await samplesOf(["serve.pages=3", "serve.sequences=1"]);
+    expect(warnings).toEqual([]);
+    expect(samples).toHaveLength(4);
+  });
+
+  it("is left out where there is no room for a token, which is told once, and the run goes on", async () => {
+    const { samples, warnings } = await samplesOf(["model.context=1", "train.sequence=1"]);
+    expect(samples).toEqual([]);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(/no sample is written.*no room for a new token.*context holds 1/);
   });
 });
 

@@ -80,12 +80,20 @@ describe("a run without a folder", () => {
     expect((await trainTiny({ base, order: path })).hash).toBe(first.hash);
     await writeFile(path, JSON.stringify(offsets.with(3, [1, 2, 3, 4])));
     expect((await trainTiny({ base, order: path })).hash).not.toBe(first.hash);
-    await writeFile(path, JSON.stringify(offsets.with(3, [1, 2, 3])));
-    await expect(trainTiny({ base, order: path })).rejects.toThrow(
-      /step 3\n {2}it has 3 sequences; train\.batch\.micro is 2/,
+  });
+
+  it("refuses an order file that does not last or is not whole before the first step", async () => {
+    const path = join(base, "bad-order.json");
+    const offsets = Array.from({ length: 8 }, () => [7, 100, 11, 900]);
+    const onStep = () => expect.unreachable("a step was made");
+    await writeFile(path, JSON.stringify(offsets.with(7, [1, 2, 3])));
+    await expect(trainTiny({ base, order: path, observer: { onStep } })).rejects.toThrow(
+      /step 7\n {2}it has 3 sequences; train\.batch\.micro is 2/,
     );
-    await writeFile(path, JSON.stringify(offsets.slice(0, 4)));
-    await expect(trainTiny({ base, order: path })).rejects.toThrow(/data\/order-too-short.*no step 4/);
+    await writeFile(path, JSON.stringify(offsets.slice(0, 7)));
+    await expect(trainTiny({ base, order: path, observer: { onStep } })).rejects.toThrow(
+      /data\/order-too-short.*no step 7/,
+    );
   });
 });
 
