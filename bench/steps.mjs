@@ -36,6 +36,7 @@ await device.close();
 
 /** Milliseconds and FLOPs by kernel template: medians of steps that run launch by launch. */
 async function shares() {
+  /** @type {Awaited<ReturnType<typeof stepwise>>[]} */
   const steps = [];
   for (let i = 0; i < 5; i++) steps.push(await stepwise());
   const [first] = steps;
