@@ -7,13 +7,17 @@ import { nearest } from "../source/suggestions.ts";
 import type { ExpressionText, Place, Span } from "../source/text.ts";
 import type { Formula } from "./formula.ts";
 import { formulaConstants, formulaFunctions } from "./functions.ts";
+import { printTerm } from "./print.ts";
 import type { BinaryOperator, Expression, FormulaSyntax } from "./syntax.ts";
 import { type Extent, type FunctionName, type Kind, LANE, type Term, Terms, UNIFORM } from "./terms.ts";
+import { comparable, decided, type IntegerRange, isExactFloat } from "./whole.ts";
 
 export interface Parameter {
   readonly name: string;
   readonly extent: Extent;
   readonly kind?: Kind;
+  /** What an integer can be; a position below 2^24 if left out. */
+  readonly range?: IntegerRange;
 }
 
 /** A formula that other formulas may call, as the spec's `formulas:` gives it. */
@@ -76,7 +80,7 @@ class Builder {
 
   build(): Formula {
     const { syntax, parameters, output, result, extent = UNIFORM } = this.#request;
-    const inputs = parameters.map((p) => this.#terms.input(p.name, p.extent, p.kind));
+    const inputs = parameters.map((p) => this.#terms.input(p.name, p.extent, p.kind, p.range));
     const constants = Object.entries(this.#request.constants ?? {});
     const scope: Scope = new Map<string, Term>([
       ...constants.map(([name, value]) => [name, this.#terms.constant(value)] as const),
@@ -179,7 +183,7 @@ class Builder {
     return this.#reject(messages.unknownName(this.#place(span), name, [...scope.keys(), ...formulaConstants.keys()]));
   }
 
-  #binary(operator: BinaryOperator, { left, right }: Expression & { kind: "binary" }, scope: Scope): Term {
+  #binary(operator: BinaryOperator, { left, right, span }: Expression & { kind: "binary" }, scope: Scope): Term {
     const terms = this.#terms;
     if (operator === "&&") return terms.call("and", [this.#condition(left, scope), this.#condition(right, scope)]);
     if (operator === "||") return terms.call("or", [this.#condition(left, scope), this.#condition(right, scope)]);
@@ -200,18 +204,33 @@ class Builder {
       case "^":
         return this.#power(a, b, right.span);
       case "<":
-        return terms.call("less", [a, b]);
+        return this.#comparison("less", a, b, span);
       case "<=":
-        return terms.call("less_or_equal", [a, b]);
+        return this.#comparison("less_or_equal", a, b, span);
       case ">":
-        return terms.call("less", [b, a]);
+        return this.#comparison("less", b, a, span);
       case ">=":
-        return terms.call("less_or_equal", [b, a]);
+        return this.#comparison("less_or_equal", b, a, span);
       case "==":
-        return terms.call("equal", [a, b]);
+        return this.#comparison("equal", a, b, span);
       case "!=":
-        return terms.call("not", [terms.call("equal", [a, b])]);
+        return terms.call("not", [this.#comparison("equal", a, b, span)]);
     }
+  }
+
+  /** Whole numbers that kernels would round or wrap are compared here if all their values agree, and nowhere else. */
+  #comparison(callee: "less" | "less_or_equal" | "equal", x: Term, y: Term, span: Span): Term {
+    const terms = this.#terms;
+    const plain = terms.call(callee, [x, y]);
+    const [left, right] = [comparable(x), comparable(y)];
+    if (left === undefined || right === undefined || (x.kind === "integer" && y.kind === "integer")) return plain;
+    const [isLeftExact, isRightExact] = [isExactFloat(x, left), isExactFloat(y, right)];
+    if (isLeftExact && isRightExact) return plain;
+    const answer = decided(callee, left, right);
+    if (answer === true) return terms.call("less", [terms.zero, terms.one]);
+    if (answer === false) return terms.call("less", [terms.one, terms.zero]);
+    const [term, { low, high }] = isLeftExact ? ([y, right] as const) : ([x, left] as const);
+    return this.#reject(messages.beyondIntegers(this.#place(span), printTerm(term), low, high));
   }
 
   #power(base: Term, exponent: Term, span: Span): Term {

@@ -17,6 +17,7 @@ import {
   type Term,
   UNIFORM,
 } from "./terms.ts";
+import { isIntegerProduct, isMachineInteger } from "./whole.ts";
 
 export type OperationName =
   | "constant"
@@ -128,7 +129,7 @@ class Lowering {
   }
 
   #constant(value: number): Operation {
-    const kind = Number.isInteger(value) ? "integer" : "real";
+    const kind = isMachineInteger(value) ? "integer" : "real";
     return this.#make({ op: "constant", args: [], extent: UNIFORM, kind, value });
   }
 
@@ -196,7 +197,7 @@ class Lowering {
     const reused = this.#reuseNamed(factors, whole);
     const { numerator, divisors } = this.#atoms(Math.abs(coefficient), reused?.rest ?? factors);
     if (reused !== undefined) numerator.unshift(this.#lower(reused.product));
-    const positive = this.#multiplied(numerator, divisors, isInteger(coefficient, factors) ? "integer" : "real");
+    const positive = this.#multiplied(numerator, divisors, isIntegerProduct(coefficient, factors) ? "integer" : "real");
     return coefficient < 0 ? this.#apply("negate", [positive], positive.kind) : positive;
   }
 
@@ -277,7 +278,10 @@ class Lowering {
   /** Greedily computes the pair of factors that most products share once (Paar's algorithm). */
   #sharePairs(roots: readonly Operation[]): void {
     const live = new Set(operationsBelow(roots));
-    const products = [...this.#open.values()].filter((p) => live.has(p.placeholder));
+    // A product of integers stays as it is: the pairs are floats, and what reads it counts on integers.
+    const products = [...this.#open.values()].filter(
+      ({ placeholder }) => live.has(placeholder) && placeholder.kind !== "integer",
+    );
     for (;;) {
       const best = mostSharedPair(products);
       if (best === undefined) return;
@@ -314,9 +318,6 @@ class Lowering {
     return result;
   }
 }
-
-const isInteger = (coefficient: number, factors: readonly Factor[]): boolean =>
-  Number.isInteger(coefficient) && factors.length === 1 && factors[0][1] === 1 && factors[0][0].kind === "integer";
 
 function mostSharedPair(products: readonly OpenProduct[]): readonly [Operation, Operation] | undefined {
   const counts = new Map<string, { count: number; pair: readonly [Operation, Operation] }>();

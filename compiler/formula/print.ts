@@ -62,7 +62,7 @@ const belowOf = (term: Term): readonly Term[] => (term.op === "pick" ? [term.ind
 export type NameOf = (term: Term) => string | undefined;
 
 /** One term by its own form; what it is made of may be printed by name. */
-function printTerm(term: Term, name: NameOf = () => undefined): string {
+export function printTerm(term: Term, name: NameOf = () => undefined): string {
   return new TermPrinter(name).form(term);
 }
 

@@ -4,6 +4,16 @@
 
 import { invariant } from "../source/diagnostic.ts";
 import { walkPostorder } from "./postorder.ts";
+import {
+  type IntegerRange,
+  isIntegerProduct,
+  isIntegerSum,
+  isMachineInteger,
+  keepsIntegers,
+  type Whole,
+  wholeOf,
+  wholeRange,
+} from "./whole.ts";
 
 /** A set of axes: a value with extent {row, lane} differs per element, {row} per row, {lane} per column, {} not at all. */
 export type Extent = number;
@@ -47,6 +57,8 @@ interface Common {
   readonly kind: Kind;
   /** The longest chain of operands below, so that recursion over terms can be bounded before it starts. */
   readonly depth: number;
+  /** What is known of a term that only computes with whole numbers; undefined for all others. */
+  readonly whole: Whole | undefined;
 }
 
 export type ConstantTerm = Common & { readonly op: "constant"; readonly value: number };
@@ -88,12 +100,12 @@ export type Term =
   | PickTerm;
 
 /** A term before it is given its number and depth; distributes over the union. */
-type Draft = Term extends infer T ? (T extends Term ? Omit<T, "id" | "depth"> : never) : never;
+export type Draft = Term extends infer T ? (T extends Term ? Omit<T, "id" | "depth" | "whole"> : never) : never;
 
 const conditionCalls: ReadonlySet<FunctionName> = new Set(["less", "less_or_equal", "equal", "and", "or", "not"]);
 
 /** Terms a term is made of. */
-export function operands(term: Term): readonly Term[] {
+export function operands(term: Draft): readonly Term[] {
   switch (term.op) {
     case "product":
       return term.factors.map(([base]) => base);
@@ -137,24 +149,29 @@ export class Terms {
     return this.#table.size;
   }
 
-  #intern(key: string, draft: Draft): Term {
+  #intern(key: string, draft: Draft, whole = wholeOf(draft)): Term {
     const known = this.#table.get(key);
     if (known !== undefined) return known;
-    const below = operands({ ...draft, id: 0, depth: 0 } as Term);
-    const depth = below.reduce((deepest, operand) => Math.max(deepest, operand.depth + 1), 0);
-    const term = { ...draft, id: this.#table.size, depth } as Term;
+    const depth = operands(draft).reduce((deepest, operand) => Math.max(deepest, operand.depth + 1), 0);
+    const term = { ...draft, id: this.#table.size, depth, whole } as Term;
     this.#table.set(key, term);
     return term;
   }
 
   constant(value: number): Term {
     const clean = value === 0 ? 0 : value;
-    const kind = Number.isInteger(clean) ? "integer" : "real";
-    return this.#intern(`constant ${clean}`, { op: "constant", value: clean, extent: UNIFORM, kind });
+    return this.#intern(`constant ${clean}`, {
+      op: "constant",
+      value: clean,
+      extent: UNIFORM,
+      kind: isMachineInteger(clean) ? "integer" : "real",
+    });
   }
 
-  input(name: string, extent: Extent, kind: Kind = "real"): InputTerm {
-    return this.#intern(`input ${name}`, { op: "input", name, extent, kind }) as InputTerm;
+  /** `range` bounds an integer; a position below 2^24 if left out. */
+  input(name: string, extent: Extent, kind: Kind = "real", range?: IntegerRange): InputTerm {
+    const draft: Draft = { op: "input", name, extent, kind };
+    return this.#intern(`input ${name}`, draft, range && wholeRange(range)) as InputTerm;
   }
 
   index(axis: Extent): Term {
@@ -241,13 +258,12 @@ export class Terms {
       const factored = this.#factorOut(kept);
       if (factored !== undefined) return factored;
     }
-    const isInteger = Number.isInteger(offset) && kept.every(([t, c]) => t.kind === "integer" && Number.isInteger(c));
     return this.#intern(`sum ${offset} ${kept.map(([term, scale]) => `${scale}*${term.id}`).join(" ")}`, {
       op: "sum",
       constant: offset,
       summands: kept,
       extent: unionOf(kept),
-      kind: isInteger ? "integer" : "real",
+      kind: isIntegerSum(offset, kept) ? "integer" : "real",
     });
   }
 
@@ -314,11 +330,7 @@ export class Terms {
       }
     }
     if (callee === "select" && args[1] === args[2]) return args[1];
-    const kind = conditionCalls.has(callee)
-      ? "condition"
-      : args.every((a) => a.kind === "integer") && keepsIntegers(callee)
-        ? "integer"
-        : "real";
+    const kind = conditionCalls.has(callee) ? "condition" : keepsIntegers(callee, args) ? "integer" : "real";
     const extent = args.reduce((axes, a) => axes | a.extent, UNIFORM);
     return this.#intern(`${callee} ${args.map((a) => a.id).join(" ")}`, { op: "call", callee, args, extent, kind });
   }
@@ -387,13 +399,6 @@ export class Terms {
 
 const unionOf = (pairs: readonly (readonly [Term, number])[]): Extent =>
   pairs.reduce((axes, [term]) => axes | term.extent, UNIFORM);
-
-/** Products of two changing integers may leave 32 bits, so only a scaled integer stays an integer. */
-const isIntegerProduct = (scale: number, factors: readonly Factor[]): boolean =>
-  Number.isInteger(scale) && factors.length === 1 && factors[0][1] === 1 && factors[0][0].kind === "integer";
-
-const keepsIntegers = (callee: FunctionName): boolean =>
-  callee === "max" || callee === "min" || callee === "abs" || callee === "select";
 
 /** The exp(…) of a term 1 + exp(…). */
 function onePlusExponential(term: Term): CallTerm | undefined {

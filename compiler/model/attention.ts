@@ -43,7 +43,8 @@ export function emitAttention(
     return emitter.emit(rope, [value, ...tables], attributes, place(`${path}.${name}`, "model.attention.rope"))[0];
   };
   const [qTurned, kTurned] = [turn("q", q, heads), turn("k", k, kvHeads)];
-  const [score, mask] = [formulas.score(spec.score), formulas.mask(spec.mask, model.context, heads)];
+  const space = { context: model.context, heads };
+  const [score, mask] = [formulas.score(spec.score, space), formulas.mask(spec.mask, space)];
   if (score === undefined || mask === undefined) return x;
   const shared = { heads, kvHeads, headDim, scale: 1 / Math.sqrt(headDim), formulas: { score, mask } };
   const at = place(`${path}.core`, "model.attention");

@@ -3,25 +3,15 @@
 import { buildFormula, type Parameter } from "../formula/build.ts";
 import type { Formula } from "../formula/formula.ts";
 import { findLaterKey, findLostNumber } from "../formula/probe.ts";
-import { ELEMENT, LANE, ROW, UNIFORM } from "../formula/terms.ts";
+import { ELEMENT, UNIFORM } from "../formula/terms.ts";
 import type { Diagnostics } from "../source/diagnostic.ts";
 import { losesNumber, seesLater } from "../source/messages/formula-building.ts";
+import { type PairSpace, pairParameters, type Role } from "../spec/formulas.ts";
 import type { SpecFormula } from "../spec/spec.ts";
 
-type Role = "activation" | "score" | "mask";
-
-const pairParameters: readonly Parameter[] = [
-  { name: "q", extent: ROW, kind: "integer" },
-  { name: "k", extent: LANE, kind: "integer" },
-  { name: "head", extent: UNIFORM, kind: "integer" },
-];
-
-const parametersOf: Readonly<Record<Exclude<Role, "activation">, readonly Parameter[]>> = {
-  score: [{ name: "s", extent: ELEMENT }, ...pairParameters],
-  mask: [...pairParameters, { name: "same_document", extent: ELEMENT, kind: "condition" }],
-};
-
-const keyOf = (formula: SpecFormula, role: Role): string => `${role} ${formula.text.text}`;
+/** Ranges of positions and heads are part of what a formula means. */
+const keyOf = (formula: SpecFormula, role: Role, space?: PairSpace): string =>
+  `${role} ${space?.context} ${space?.heads} ${formula.text.text}`;
 
 /** What headers and dumps call the result. */
 const outputOf: Readonly<Record<Role, string>> = { activation: "y", score: "score", mask: "visible" };
@@ -37,18 +27,18 @@ export class SpecFormulas {
 
   activation(formula: SpecFormula, inputs: readonly string[]): Formula | undefined {
     const parameters = inputs.map((name) => ({ name, extent: ELEMENT }));
-    return this.#build(formula, "activation", parameters);
+    return this.#known(formula, "activation", parameters);
   }
 
-  score(formula: SpecFormula): Formula | undefined {
-    return this.#build(formula, "score", parametersOf.score);
+  score(formula: SpecFormula, space: PairSpace): Formula | undefined {
+    return this.#known(formula, "score", pairParameters("score", space), space);
   }
 
   /** Warns of a mask that shows what is to be predicted. */
-  mask(formula: SpecFormula, context: number, heads: number): Formula | undefined {
-    const isNew = !this.#built.has(keyOf(formula, "mask"));
-    const built = this.#build(formula, "mask", parametersOf.mask);
-    const later = isNew && built ? findLaterKey(built, context, heads) : undefined;
+  mask(formula: SpecFormula, space: PairSpace): Formula | undefined {
+    const isNew = !this.#built.has(keyOf(formula, "mask", space));
+    const built = this.#known(formula, "mask", pairParameters("mask", space), space);
+    const later = isNew && built ? findLaterKey(built, space.context, space.heads) : undefined;
     if (later !== undefined) {
       const place = formula.text.place(formula.syntax.span);
       this.#diagnostics.add(seesLater(place, formula.text.text, later.q, later.k));
@@ -56,9 +46,15 @@ export class SpecFormulas {
     return built;
   }
 
-  #build(formula: SpecFormula, role: Role, parameters: readonly Parameter[]): Formula | undefined {
-    const key = keyOf(formula, role);
+  #known(formula: SpecFormula, role: Role, parameters: readonly Parameter[], space?: PairSpace): Formula | undefined {
+    const key = keyOf(formula, role, space);
     if (this.#built.has(key)) return this.#built.get(key);
+    const built = this.#build(formula, role, parameters);
+    this.#built.set(key, built);
+    return built;
+  }
+
+  #build(formula: SpecFormula, role: Role, parameters: readonly Parameter[]): Formula | undefined {
     const built = buildFormula({
       syntax: formula.syntax,
       text: formula.text,
@@ -70,7 +66,6 @@ export class SpecFormulas {
       result: role === "mask" ? "condition" : "number",
       rows: false,
     });
-    this.#built.set(key, built);
     const lost = built && findLostNumber(built);
     if (lost !== undefined) {
       const place = formula.text.place(formula.syntax.span);

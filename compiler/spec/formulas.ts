@@ -9,29 +9,38 @@ import type { Section } from "./section.ts";
 import type { FfnSpec, SpecFormula } from "./spec.ts";
 import { usesOf } from "./uses.ts";
 
-/** What a formula of a block may name, and what it must be. */
-export interface Role {
-  readonly parameters: readonly Parameter[];
-  readonly result: "number" | "condition";
+/** What a formula of a block may name. */
+export type Role = "activation" | "score" | "mask";
+
+/** How far positions and heads go. */
+export interface PairSpace {
+  readonly context: number;
+  readonly heads: number;
 }
 
-const pair: readonly Parameter[] = [
-  { name: "q", extent: ROW, kind: "integer" },
-  { name: "k", extent: LANE, kind: "integer" },
-  { name: "head", extent: UNIFORM, kind: "integer" },
-];
+/** The names that a score or a mask may use. */
+export function pairParameters(role: "score" | "mask", { context, heads }: PairSpace): readonly Parameter[] {
+  const position = { low: 0, high: context - 1 };
+  const pair: readonly Parameter[] = [
+    { name: "q", extent: ROW, kind: "integer", range: position },
+    { name: "k", extent: LANE, kind: "integer", range: position },
+    { name: "head", extent: UNIFORM, kind: "integer", range: { low: 0, high: heads - 1 } },
+  ];
+  if (role === "score") return [{ name: "s", extent: ELEMENT }, ...pair];
+  return [...pair, { name: "same_document", extent: ELEMENT, kind: "condition" }];
+}
 
-export const roles = {
-  activation: { parameters: ["x", "gate", "up"].map((name) => ({ name, extent: ELEMENT })), result: "number" },
-  score: { parameters: [{ name: "s", extent: ELEMENT }, ...pair], result: "number" },
-  mask: { parameters: [...pair, { name: "same_document", extent: ELEMENT, kind: "condition" }], result: "condition" },
-} as const satisfies Record<string, Role>;
+const activationParameters: readonly Parameter[] = ["x", "gate", "up"].map((name) => ({ name, extent: ELEMENT }));
+
+/** Where the sizes are not known: nothing is beyond what kernels count with. */
+export const noSpace: PairSpace = { context: 1, heads: 1 };
 
 /** The formula under a key of a block. It is built once here so that what is wrong with it is told with all the rest. */
 export function readFormula(
   section: Section,
-  name: keyof typeof roles,
+  name: Role,
   definitions: Definitions,
+  space: PairSpace,
 ): SpecFormula | undefined {
   const { diagnostics } = section.reading;
   const text = section.text(name);
@@ -43,16 +52,15 @@ export function readFormula(
     return undefined;
   }
   if (!definitions.areSoundFor(syntax, text, key)) return undefined;
-  const { parameters, result } = roles[name];
   const { all } = definitions;
   const built = buildFormula({
     syntax,
     text,
-    parameters,
+    parameters: name === "activation" ? activationParameters : pairParameters(name, space),
     definitions: all,
     diagnostics,
     output: name,
-    result,
+    result: name === "mask" ? "condition" : "number",
     rows: false,
   });
   return built && { syntax, text, key, definitions: all };
@@ -63,7 +71,7 @@ export function readActivation(
   section: Section,
   definitions: Definitions,
 ): Pick<FfnSpec, "activation" | "inputs"> | undefined {
-  const activation = readFormula(section, "activation", definitions);
+  const activation = readFormula(section, "activation", definitions, noSpace);
   if (activation === undefined) return undefined;
   const { diagnostics } = section.reading;
   const place = activation.text.place(activation.syntax.span);

@@ -2,7 +2,7 @@
 
 import * as say from "../source/messages/model.ts";
 import { type Definitions, readDefinitions } from "./definitions.ts";
-import { readActivation, readFormula } from "./formulas.ts";
+import { noSpace, readActivation, readFormula } from "./formulas.ts";
 import { type LayerBlock, layerBlocks } from "./layers.ts";
 import { modelBlocks, mostLayers } from "./schema.ts";
 import type { Section } from "./section.ts";
@@ -17,7 +17,7 @@ export function resolveModel(root: Section): ModelSpec | undefined {
   const tieEmbeddings = model.flag("tie_embeddings");
   const eps = model.section("norm").number("eps");
   // Without the number of layers the blocks are read all the same, so that their faults are told as well.
-  const layers = resolveLayers(model, definitions, numLayers ?? mostLayers);
+  const layers = resolveLayers(model, definitions, numLayers ?? mostLayers, context ?? noSpace.context);
   if (
     numLayers === undefined ||
     vocab === undefined ||
@@ -32,9 +32,14 @@ export function resolveModel(root: Section): ModelSpec | undefined {
   return { vocab, context, width, tieEmbeddings, norm: { kind: "rms_norm", eps }, layers };
 }
 
-function resolveLayers(model: Section, definitions: Definitions, numLayers: number): LayerSpec[] | undefined {
+function resolveLayers(
+  model: Section,
+  definitions: Definitions,
+  numLayers: number,
+  context: number,
+): LayerSpec[] | undefined {
   const attention = perLayer(numLayers, blocksOf(model, "attention", numLayers), (block) =>
-    resolveAttention(block, definitions),
+    resolveAttention(block, definitions, context),
   );
   const ffn = perLayer(numLayers, blocksOf(model, "ffn", numLayers), (block) => resolveFfn(block, definitions));
   const layers: LayerSpec[] = [];
@@ -66,14 +71,15 @@ function perLayer<Block>(
   return result;
 }
 
-function resolveAttention(section: Section, definitions: Definitions): AttentionSpec | undefined {
+function resolveAttention(section: Section, definitions: Definitions, context: number): AttentionSpec | undefined {
   const { diagnostics } = section.reading;
   const heads = section.number("heads");
   const kvHeads = section.number("kv_heads");
   const headDim = section.number("head_dim");
   const rope = resolveRope(section.section("rope"));
-  const score = readFormula(section, "score", definitions);
-  const mask = readFormula(section, "mask", definitions);
+  const space = { context, heads: heads ?? noSpace.heads };
+  const score = readFormula(section, "score", definitions, space);
+  const mask = readFormula(section, "mask", definitions, space);
   if (heads !== undefined && kvHeads !== undefined && heads % kvHeads !== 0) {
     diagnostics.add(say.headsDoNotDivide(heads, kvHeads, section.placeOf("kv_heads"), section.placeOf("heads")));
   }

@@ -38,7 +38,9 @@ export function generator(seed: number): () => number {
   };
 }
 
-type ParameterTable = Readonly<Record<string, readonly [extent: number, kind?: "integer" | "condition"]>>;
+type ParameterTable = Readonly<
+  Record<string, readonly [extent: number, kind?: "integer" | "condition", range?: { low: number; high: number }]>
+>;
 
 /** A formula as a spec would give it. */
 export function formulaFrom(
@@ -50,10 +52,11 @@ export function formulaFrom(
   const diagnostics = new Diagnostics();
   const source = standaloneExpression("case", text);
   const syntax = parseFormula(source, diagnostics);
-  const list = Object.entries(parameters).map(([name, [extent, kind]]) => ({
+  const list = Object.entries(parameters).map(([name, [extent, kind, range]]) => ({
     name,
     extent,
     kind: kind ?? ("real" as const),
+    ...(range === undefined ? {} : { range }),
   }));
   const request = { text: source, parameters: list, diagnostics, output: "y", result, extent };
   const formula = syntax && buildFormula({ syntax, ...request });
@@ -61,7 +64,13 @@ export function formulaFrom(
   return formula;
 }
 
-const pair: ParameterTable = { q: [ROW, "integer"], k: [LANE, "integer"], head: [UNIFORM, "integer"] };
+/** No case has more positions than 200. */
+const position = { low: 0, high: 199 };
+const pair: ParameterTable = {
+  q: [ROW, "integer", position],
+  k: [LANE, "integer", position],
+  head: [UNIFORM, "integer", { low: 0, high: 15 }],
+};
 const scoreFormula = (text: string): Formula => formulaFrom(text, { s: [ELEMENT], ...pair });
 export const maskFormula = (text: string): Formula =>
   formulaFrom(text, { ...pair, same_document: [ELEMENT, "condition"] }, "condition");
@@ -207,6 +216,17 @@ const masks = [
 ];
 const scores = ["s", "30 * tanh(s / 30)", "s - 0.25 * (head + 1) * (q - k)"];
 
+/** Whole numbers that leave 32 bits: kernels decide such comparisons before they run, and compute such scores in floats. */
+const large: readonly (readonly [score: string, mask: string])[] = [
+  ["s", "k <= q && q - k <= 3e9"],
+  ["s", "k <= q && k * 15000000 < 3e9"],
+  ["s", "k <= q && q - k < 1e30"],
+  ["s", "k <= q && k > -3e9 && q - k < 4294967300"],
+  ["s - abs(3e9 * (q - k)) / 6e9", "k <= q"],
+  ["s - max(1e9 * k, q) / 1e10", "k <= q && q * k * 10 < 4001"],
+  ["s * 3 * k / 40 + if(3 * k - q < 5, 1, 0)", "k <= q"],
+];
+
 function attentionCases(): OpCase[] {
   const sizes = [
     { sequences: 1, sequence: 1, heads: 1, kvHeads: 1, headDim: 4 },
@@ -215,7 +235,10 @@ function attentionCases(): OpCase[] {
     { sequences: 2, sequence: 70, heads: 3, kvHeads: 3, headDim: 20 },
     { sequences: 1, sequence: 150, heads: 2, kvHeads: 1, headDim: 32 },
   ];
-  return sizes.flatMap((size, i) => masks.map((mask, j) => attentionCase(size, scores[(i + j) % scores.length], mask)));
+  const ordinary = sizes.flatMap((size, i) =>
+    masks.map((mask, j) => attentionCase(size, scores[(i + j) % scores.length], mask)),
+  );
+  return [...ordinary, ...large.map(([score, mask]) => attentionCase(sizes[4], score, mask))];
 }
 
 interface AttentionSize {

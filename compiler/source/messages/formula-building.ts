@@ -2,6 +2,7 @@
 
 import type { Diagnostic } from "../diagnostic.ts";
 import type { Place } from "../text.ts";
+import { quoted } from "./words.ts";
 
 const error = (code: string, place: Place, claim: string, label: string, help: string): Diagnostic => ({
   code: `formula/${code}`,
@@ -77,6 +78,20 @@ export const notFinite = (place: Place, value: number): Diagnostic =>
     String(value),
     "keep constants within ±3.4028234663852886e38",
   );
+
+export const beyondIntegers = (place: Place, term: string, low: number, high: number): Diagnostic => ({
+  ...error(
+    "beyond-integers",
+    place,
+    `this compares ${quoted(term, 60)}, which leaves the numbers that kernels compute exactly`,
+    "not exact",
+    "compare smaller numbers: divide both sides, or subtract before you multiply",
+  ),
+  details: [
+    `${quoted(term, 60)} goes from ${low} to ${high}`,
+    "whole numbers are exact below 2^31 = 2147483648, products of positions and heads up to 2^24 = 16777216",
+  ],
+});
 
 export const exponentTooLarge = (place: Place, value: number, most: number): Diagnostic =>
   error(
