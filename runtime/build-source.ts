@@ -2,6 +2,8 @@
 
 /** Paths are relative to the manifest, with `/` between names. */
 export interface BuildSource {
+  /** The folder that the files come from, for messages; absent for a model that was never on a disk. */
+  readonly place?: string;
   text(path: string): Promise<string>;
   bytes(path: string): Promise<Uint8Array>;
 }

@@ -13,9 +13,10 @@ import type { Host } from "./node-host.ts";
 import { completeAll, type Request, type StopReason } from "./serve/engine.ts";
 import { PagedCache } from "./serve/paged-cache.ts";
 import { defaultSampling, type Sampling } from "./serve/sampler.ts";
+import { checkTokens } from "./serve/tokens.ts";
 import { type Evaluation, evaluateStream } from "./train/evaluate.ts";
 import type { TrainOptions, TrainResult } from "./train/options.ts";
-import { trainModel } from "./train/train.ts";
+import { type Trainee, trainModel } from "./train/train.ts";
 import { parameterLength, readWeights } from "./weights.ts";
 
 export interface GenerateOptions extends Partial<Sampling> {
@@ -54,6 +55,7 @@ const defaultMaxTokens = 256;
 /** Samples during training. */
 const sampleTokens = 200;
 
+/** One caller at a time: programs share the device's memory, and a second one would write into the first one's tensors. */
 export class Model {
   readonly manifest: Manifest;
   readonly device: Device;
@@ -63,6 +65,9 @@ export class Model {
   readonly #tokenizer: Tokenizer | undefined;
   readonly #cache: PagedCache;
   #hasWeights = false;
+  #isClosed = false;
+  /** The call that is at work. */
+  #call: string | undefined;
 
   constructor({ manifest, device, source, host, tokenizer, tokenizerJson }: ModelParts) {
     this.manifest = manifest;
@@ -91,11 +96,16 @@ export class Model {
 
   /** A parameter's values, row by row. */
   async parameter(name: string): Promise<Float32Array> {
+    this.#checkOpen();
     return this.device.read(this.#parameter(name).name);
   }
 
   /** Sets some or all parameters. Names and lengths are checked before anything changes. */
-  async setParameters(entries: Iterable<readonly [string, Float32Array]>): Promise<void> {
+  setParameters(entries: Iterable<readonly [string, Float32Array]>): Promise<void> {
+    return this.#alone("setParameters", () => this.#setParameters(entries));
+  }
+
+  async #setParameters(entries: Iterable<readonly [string, Float32Array]>): Promise<void> {
     const checked = [...entries];
     for (const [name, values] of checked) {
       const parameter = this.#parameter(name);
@@ -109,20 +119,31 @@ export class Model {
   }
 
   /** Sets all parameters to what the spec's `init` rules draw; the spec's seed unless another is given. */
-  async initialize(seed = this.manifest.training?.seed ?? 0): Promise<void> {
+  initialize(seed = this.manifest.training?.seed ?? 0): Promise<void> {
+    return this.#alone("initialize", () => this.#initialize(seed));
+  }
+
+  async #initialize(seed: number): Promise<void> {
     const { parameters } = this.manifest;
-    await this.setParameters(
+    if (!(Number.isSafeInteger(seed) && seed >= 0)) throw messages.badSeed(seed);
+    await this.#setParameters(
       parameters.map((parameter, index) => [parameter.name, initialValues(parameter, index, seed)] as const),
     );
   }
 
   /** Loads all parameters from a safetensors file, or none: see `model/weights-differ`. */
-  async loadWeights(path: string): Promise<void> {
-    if ((await this.host.disk.stat(path)) === undefined) throw messages.missingWeights(path);
+  loadWeights(path: string): Promise<void> {
+    return this.#alone("loadWeights", () => this.#loadWeights(path));
+  }
+
+  async #loadWeights(path: string): Promise<void> {
+    const stat = await this.host.disk.stat(path);
+    if (stat === undefined) throw messages.missingWeights(path);
+    if (stat.kind !== "file") throw messages.notAFile("weights", path);
     const reader = await this.host.disk.openRead(path);
     try {
       const file = await openSafetensors(reader);
-      await this.setParameters(await readWeights(file, path, this.manifest.parameters));
+      await this.#setParameters(await readWeights(file, path, this.manifest.parameters));
     } finally {
       await reader.close();
     }
@@ -130,21 +151,41 @@ export class Model {
 
   /** Trains as the spec says; a model without weights begins with the spec's initial ones. */
   train(options: TrainOptions = {}): Promise<TrainResult> {
-    return trainModel(this, options);
+    return this.#alone("train", () => trainModel(this.#trainee(), options));
+  }
+
+  #trainee(): Trainee {
+    const { manifest, device, source, host, tokenizerJson, hasWeights } = this;
+    return {
+      ...{ manifest, device, source, host, tokenizerJson, hasWeights },
+      tokenizer: () => this.tokenizer,
+      initialize: () => this.#initialize(manifest.training?.seed ?? 0),
+      setParameters: (entries) => this.#setParameters(entries),
+      sampleText: () => this.#sampleText(),
+    };
   }
 
   /** The mean loss of predicting each token of a text from those before it: documents, or tokens. */
   async evaluate(text: readonly string[] | TokenStream): Promise<Evaluation> {
-    const { training, name } = this.manifest;
-    if (training === undefined) throw messages.notTrained(name);
-    this.#checkWeights();
-    return evaluateStream(this.device, training, "tokens" in text ? text : this.#encode(text));
+    return this.#alone("evaluate", async () => {
+      const { training, name, model } = this.manifest;
+      if (training === undefined) throw messages.notTrained(name);
+      this.#checkWeights();
+      const stream = "tokens" in text ? text : this.#encode(text);
+      checkTokens(stream.tokens, model.vocab);
+      return evaluateStream(this.device, training, stream);
+    });
   }
 
   /** The logits after every token of one sequence: [tokens, vocab], row by row. */
-  async logits(tokens: ArrayLike<number>): Promise<Float32Array> {
+  logits(tokens: ArrayLike<number>): Promise<Float32Array> {
+    return this.#alone("logits", () => this.#logits(tokens));
+  }
+
+  async #logits(tokens: ArrayLike<number>): Promise<Float32Array> {
     this.#checkWeights();
     const { context, vocab } = this.manifest.model;
+    checkTokens(tokens, vocab);
     const sequence = tokens.length > context ? undefined : this.#cache.open(tokens.length);
     if (sequence === undefined) throw tooManyTokens(tokens.length, Math.min(context, this.#cache.capacity));
     try {
@@ -165,12 +206,16 @@ export class Model {
 
   /** Continues a prompt. */
   async generate(options: GenerateOptions, signal?: AbortSignal): Promise<Generated> {
-    const [generated] = await this.generateAll([options], signal);
+    const [generated] = await this.#alone("generate", () => this.#generateAll([options], signal));
     return generated;
   }
 
   /** Continues several prompts together; each gets the tokens that it would get alone. */
-  async generateAll(list: readonly GenerateOptions[], signal?: AbortSignal): Promise<Generated[]> {
+  generateAll(list: readonly GenerateOptions[], signal?: AbortSignal): Promise<Generated[]> {
+    return this.#alone("generateAll", () => this.#generateAll(list, signal));
+  }
+
+  async #generateAll(list: readonly GenerateOptions[], signal?: AbortSignal): Promise<Generated[]> {
     this.#checkWeights();
     const decoders = list.map(() => this.#tokenizer?.startDecoding());
     const requests = list.map((options, index) => this.#request(options, index, decoders[index]));
@@ -185,22 +230,27 @@ export class Model {
   }
 
   /** What the model writes of its own accord: for a look at it while it is trained. As much as context and cache hold. */
-  async sampleText(): Promise<string> {
+  sampleText(): Promise<string> {
+    return this.#alone("sampleText", () => this.#sampleText());
+  }
+
+  async #sampleText(): Promise<string> {
     const room = Math.min(this.manifest.model.context, this.#cache.capacity) - this.#beginning().length;
     const maxTokens = Math.max(1, Math.min(sampleTokens, room));
-    const { text } = await this.generate({ prompt: "", maxTokens, seed: this.manifest.training?.seed ?? 0 });
+    const [{ text }] = await this.#generateAll([{ prompt: "", maxTokens, seed: this.manifest.training?.seed ?? 0 }]);
     return text;
   }
 
-  /** Ends the device's threads. */
+  /** Ends the device's threads, and whatever call is at work with a fault. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.device.close();
   }
 
   #request(options: GenerateOptions, index: number, decoder: StreamingDecoder | undefined): Request {
     const { prompt, maxTokens = defaultMaxTokens, seed = 0, sequence = index, onText, onToken } = options;
     const { temperature, topK, topP, minP } = { ...defaultSampling, ...withoutUndefined(options) };
-    const tokens = typeof prompt === "string" ? this.tokenizer.encode(prompt) : Int32Array.from(prompt);
+    const tokens = typeof prompt === "string" ? this.tokenizer.encode(prompt) : prompt;
     const endOfText = this.#tokenizer?.endOfText;
     return {
       prompt: tokens.length > 0 ? tokens : this.#beginning(),
@@ -218,12 +268,28 @@ export class Model {
   }
 
   /** What stands before a document: the token that ends the one before it, or a line break where there is none. */
-  #beginning(): Int32Array {
+  #beginning(): ArrayLike<number> {
     const endOfText = this.#tokenizer?.endOfText;
     if (endOfText !== undefined) return Int32Array.of(endOfText);
     const tokens = this.#tokenizer?.encode("\n") ?? new Int32Array(0);
     if (tokens.length === 0) throw emptyPrompt();
     return tokens;
+  }
+
+  /** Runs a call unless another one is at work. Errors: `model/busy`, `model/closed`. */
+  async #alone<T>(call: string, work: () => Promise<T>): Promise<T> {
+    this.#checkOpen();
+    if (this.#call !== undefined) throw messages.busy(this.manifest.name, this.#call, call);
+    this.#call = call;
+    try {
+      return await work();
+    } finally {
+      this.#call = undefined;
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw messages.closed(this.manifest.name);
   }
 
   #parameter(name: string): ManifestParameter {

@@ -22,6 +22,7 @@ const textLimit = 1 << 28;
 /** The compiled model in a folder: what `mspec compile` writes, or `compiled/` of a run. */
 export function folderSource(folder: string, disk: Disk = nodeDisk): BuildSource {
   return {
+    place: folder,
     text: async (path) => {
       const text = await readText(disk, `${folder}/${path}`, textLimit);
       if (text === undefined) throw buildFileTooLarge(`${folder}/${path}`, textLimit);

@@ -5,12 +5,14 @@ import { ropeTable } from "./constants.ts";
 import { type Manifest, manifestVersion } from "./contract.ts";
 import { openTokenizer, type Tokenizer } from "./data/tokenizer.ts";
 import type { Device, DeviceName } from "./device.ts";
-import { openWasm } from "./devices/wasm.ts";
+import { openWasm, type WasmOptions } from "./devices/wasm.ts";
 import { readText } from "./files/disk.ts";
+import { brokenPart } from "./manifest-shape.ts";
 import {
+  badManifest,
   buildFileTooLarge,
-  manifestNotJson,
   missingTokenizer,
+  notAFile,
   tokenizerTooLarge,
   unknownDevice,
   wrongVersion,
@@ -27,7 +29,7 @@ export interface OpenOptions {
   readonly host?: Host;
 }
 
-type OpenDevice = (manifest: Manifest, module: Uint8Array, options: { threads?: number }) => Promise<Device>;
+type OpenDevice = (manifest: Manifest, module: Uint8Array, options: WasmOptions) => Promise<Device>;
 
 const devices: Readonly<Record<DeviceName, OpenDevice>> = { wasm: openWasm };
 
@@ -52,18 +54,31 @@ async function openDevice(manifest: Manifest, source: BuildSource, options: Open
   const { device: name = "wasm", threads } = options;
   if (!Object.hasOwn(devices, name)) throw unknownDevice(name, Object.keys(devices));
   const module = await source.bytes(manifest.module);
-  return devices[name](manifest, module, threads === undefined ? {} : { threads });
+  try {
+    const modulePath = pathIn(source, manifest.module);
+    return await devices[name](manifest, module, { modulePath, ...(threads === undefined ? {} : { threads }) });
+  } catch (error) {
+    // What the compiler has just made is consistent or mspec's own fault; what lay on a disk may have been changed there.
+    if (source.place === undefined || !(error instanceof RangeError || error instanceof TypeError)) throw error;
+    throw badManifest(pathIn(source, manifestFile), error.message);
+  }
 }
 
+const manifestFile = "manifest.json";
+const pathIn = ({ place }: BuildSource, file: string): string => (place === undefined ? file : `${place}/${file}`);
+
 async function readManifest(source: BuildSource): Promise<Manifest> {
-  const text = await source.text("manifest.json");
-  let manifest: Partial<Manifest>;
+  const text = await source.text(manifestFile);
+  const path = pathIn(source, manifestFile);
+  let manifest: Partial<Manifest> | null;
   try {
     manifest = JSON.parse(text);
   } catch (error) {
-    throw manifestNotJson(error instanceof Error ? error.message : String(error));
+    throw badManifest(path, error instanceof Error ? error.message : String(error));
   }
-  if (manifest.version !== manifestVersion) throw wrongVersion(manifest.version, manifestVersion);
+  if (manifest?.version !== manifestVersion) throw wrongVersion(manifest?.version, manifestVersion);
+  const broken = brokenPart(manifest);
+  if (broken !== undefined) throw badManifest(path, `its \`${broken}\` is missing or of another kind`);
   return manifest as Manifest;
 }
 
@@ -75,7 +90,9 @@ async function readTokenizer({ data, model }: Manifest, { disk }: Host, path?: s
     const tokenizer = data?.tokenizer === "bytes" ? openTokenizer("bytes", "bytes") : undefined;
     return { tokenizer: tokenizer && checked(tokenizer, "bytes", model.vocab), tokenizerJson: undefined };
   }
-  if ((await disk.stat(path)) === undefined) throw missingTokenizer(path);
+  const stat = await disk.stat(path);
+  if (stat === undefined) throw missingTokenizer(path);
+  if (stat.kind !== "file") throw notAFile("tokenizer", path);
   const tokenizerJson = await readText(disk, path, tokenizerLimit);
   if (tokenizerJson === undefined) throw buildFileTooLarge(path, tokenizerLimit);
   return { tokenizer: checked(openTokenizer(tokenizerJson, path), path, model.vocab), tokenizerJson };

@@ -7,14 +7,20 @@ import type { Counts, Device, LaunchReport, ReadOptions } from "../device.ts";
 import { evaluateExpression } from "../expression.ts";
 import { copyIn, copyOut, elementCount, MemoryMap, tensorsOf } from "../memory-map.ts";
 import * as messages from "../messages/device.ts";
+import { badModule } from "../messages/model.ts";
 
 export interface WasmOptions {
   /** Threads; as many as the machine has cores, unless said otherwise. */
   readonly threads?: number;
+  /** What messages call the module; the manifest's name of it unless given. */
+  readonly modulePath?: string;
 }
 
 /** The most that one linear memory can hold: 4 GiB. */
 const mostPages = 65_536;
+
+/** A thread takes some 20 ms and 2 MiB to start: a thousand of them are a mistake. */
+const mostThreads = 256;
 
 /** Words of the control block; each on a cache line of its own. */
 const words = {
@@ -50,9 +56,19 @@ export async function openWasm(
   moduleBytes: Uint8Array,
   options: WasmOptions = {},
 ): Promise<Device> {
-  const device = new WasmDevice(manifest, options.threads ?? availableParallelism());
-  await device.start(moduleBytes);
-  return device;
+  const threads = options.threads ?? Math.min(mostThreads, availableParallelism());
+  if (!(Number.isInteger(threads) && threads >= 1 && threads <= mostThreads)) {
+    throw messages.badThreads(threads, mostThreads);
+  }
+  const device = new WasmDevice(manifest, threads);
+  try {
+    await device.start(moduleBytes, options.modulePath ?? manifest.module);
+    return device;
+  } catch (error) {
+    // Threads that did start would keep the process alive.
+    await device.close();
+    throw error;
+  }
 }
 
 class WasmDevice implements Device {
@@ -73,6 +89,7 @@ class WasmDevice implements Device {
   #failure: Error | undefined;
   #failed: ((error: Error) => void) | undefined;
   #isRunning = false;
+  #isClosed = false;
 
   constructor(manifest: Manifest, threads: number) {
     this.manifest = manifest;
@@ -141,13 +158,14 @@ class WasmDevice implements Device {
     return this.#map.addressOf(tensor) + (operand.offset ?? 0);
   }
 
-  async start(moduleBytes: Uint8Array): Promise<void> {
-    const module = await WebAssembly.compile(moduleBytes);
+  async start(moduleBytes: Uint8Array, modulePath: string): Promise<void> {
+    const module = await compileModule(moduleBytes, modulePath);
     const kernels = this.manifest.kernels.map((kernel) => kernel.name);
     const url = new URL("./wasm-worker.mjs", import.meta.url);
     const ready = this.#scratch.map((scratch, thread) => {
       const workerData = { memory: this.#memory, module, kernels, thread, threads: this.#threads, scratch, words };
-      const worker = new Worker(url, { workerData });
+      // Nothing is printed there; piping it all the same would put listeners of every thread on the process's streams.
+      const worker = new Worker(url, { workerData, stdout: true, stderr: true });
       this.#workers.push(worker);
       return new Promise<void>((resolve, reject) => {
         worker.on("message", (message: { kind: string; message?: string }) => {
@@ -155,8 +173,9 @@ class WasmDevice implements Device {
           else this.#fail(messages.kernelFailed(thread, message.message ?? ""));
         });
         worker.on("error", (error) => {
-          reject(error);
-          this.#fail(messages.threadDied(thread, error.message));
+          const fault = messages.threadDied(thread, error.message);
+          reject(fault);
+          this.#fail(fault);
         });
         worker.on("exit", () => this.#fail(messages.threadDied(thread, "it ended")));
       });
@@ -201,7 +220,7 @@ class WasmDevice implements Device {
   /** Starts the threads on a list and waits, without blocking, until the last one is done. */
   async #execute(list: number): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#isRunning) throw new Error("a program is already running on this device");
+    if (this.#isRunning) throw messages.busy(this.manifest.name);
     this.#isRunning = true;
     const control = this.#control;
     control[words.command] = 1;
@@ -258,13 +277,19 @@ class WasmDevice implements Device {
     return tensor;
   }
 
+  #checkOpen(): void {
+    if (this.#isClosed) throw messages.closed(this.manifest.name);
+  }
+
   write(name: string, data: Float32Array | Int32Array, first = 0): void {
+    this.#checkOpen();
     const tensor = this.#tensor(name);
     const memory = tensor.dtype === "i32" ? this.#control : this.#floats;
     copyIn(memory, this.#map.addressOf(tensor), tensor, data, first);
   }
 
   async read(name: string, { program, first = 0, count }: ReadOptions = {}): Promise<Float32Array> {
+    this.#checkOpen();
     const tensor = this.#tensor(name, program);
     const data = new Float32Array(count ?? elementCount(tensor));
     const memory = tensor.dtype === "i32" ? this.#control : this.#floats;
@@ -275,10 +300,22 @@ class WasmDevice implements Device {
   async close(): Promise<void> {
     const workers = this.#workers;
     this.#workers = [];
+    this.#isClosed = true;
+    // Whoever waits for a program would wait for ever: its threads end now.
+    this.#failure ??= messages.closed(this.manifest.name);
+    this.#failed?.(this.#failure);
     this.#control[words.command] = 0;
     Atomics.add(this.#control, words.generation, 1);
     Atomics.notify(this.#control, words.generation);
     await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+}
+
+async function compileModule(bytes: Uint8Array, file: string): Promise<WebAssembly.Module> {
+  try {
+    return await WebAssembly.compile(bytes);
+  } catch (error) {
+    throw badModule(file, error instanceof Error ? error.message : String(error));
   }
 }
 

@@ -22,6 +22,30 @@ export const allocationFailed = (model: string, needed: number, cause: unknown):
     cause,
   });
 
+export const badThreads = (threads: number, most: number): Fault =>
+  new Fault({
+    code: "device/bad-threads",
+    kind: "input",
+    claim: `a wasm device cannot have ${threads} threads`,
+    details: [`it must be a whole number from 1 to ${most}; more than the machine has cores gain nothing`],
+  });
+
+export const closed = (model: string): Fault =>
+  new Fault({
+    code: "device/closed",
+    kind: "input",
+    claim: `the device of ${model} was closed`,
+    help: "open the model again",
+  });
+
+export const busy = (model: string): Fault =>
+  new Fault({
+    code: "device/busy",
+    kind: "input",
+    claim: `a program of ${model} is already running on this device`,
+    help: "await one call before the next, or open the model a second time",
+  });
+
 export const kernelFailed = (thread: number, message: string): Fault =>
   new Fault({
     code: "device/kernel-failed",

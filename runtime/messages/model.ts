@@ -14,10 +14,22 @@ export function buildFileTooLarge(path: string, limit: number): Fault {
   });
 }
 
-export function manifestNotJson(reason: string): Fault {
+const compileAgain =
+  "compile the spec again; a run whose own copy is damaged begins anew with `mspec train -o OTHER --weights` and the parameters.safetensors of its last checkpoint";
+
+export function badManifest(path: string, reason: string): Fault {
   return refuse("bad-manifest", "manifest.json is not what `mspec compile` writes", {
+    at: path,
     details: [reason],
-    help: "compile the spec again",
+    help: compileAgain,
+  });
+}
+
+export function badModule(path: string, reason: string): Fault {
+  return refuse("bad-module", "the assembled kernels are not what `mspec compile` writes", {
+    at: path,
+    details: [reason],
+    help: compileAgain,
   });
 }
 
@@ -95,6 +107,20 @@ export function noWeights(): Fault {
   });
 }
 
+export function closed(name: string): Fault {
+  return refuse("closed", `${name} was closed, and its memory is gone`, { help: "open the model again" });
+}
+
+export function busy(name: string, call: string, asked: string): Fault {
+  return refuse("busy", `${name} is still at work: \`${asked}\` was called before \`${call}\` had ended`, {
+    help: "await one call before the next, give several prompts to `generateAll`, or open the model a second time",
+  });
+}
+
+export function badSeed(seed: number): Fault {
+  return refuse("bad-seed", `the seed cannot be ${seed}`, { details: ["it must be a whole number from 0"] });
+}
+
 export function notTrained(name: string): Fault {
   return refuse("not-trainable", `${name} was compiled to be served only`, {
     help: "add a `train` section to the spec and compile it again",
@@ -104,7 +130,7 @@ export function notTrained(name: string): Fault {
 export function noTokenizer(tokenizer: string | undefined): Fault {
   return refuse("no-tokenizer", "text needs a tokenizer, and this model was opened without one", {
     ...(tokenizer === undefined ? {} : { details: [`the spec names ${tokenizer}`] }),
-    help: "give `tokenizer` when opening the model, or token ids instead of text",
+    help: "give `tokenizer` when opening the model (`mspec generate` has `--tokenizer`), or token ids instead of text",
   });
 }
 
@@ -117,6 +143,11 @@ export function missingTokenizer(path: string): Fault {
 
 export function missingWeights(path: string): Fault {
   return refuse("missing-weights", "the file of weights does not exist", { at: path });
+}
+
+/** A folder, a device or a pipe; `what` is what the file should hold. */
+export function notAFile(what: string, path: string): Fault {
+  return refuse("not-a-file", `the ${what} must be a file, and this is none`, { at: path });
 }
 
 export function tokenizerTooLarge(name: string, tokens: number, vocab: number): Fault {

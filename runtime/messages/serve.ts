@@ -24,9 +24,9 @@ export function emptyPrompt(): Fault {
   );
 }
 
-export function promptToken(index: number, token: number, vocab: number): Fault {
-  return refuse("token-outside-vocab", `the prompt holds ${token}, which is not a token of the model`, [
-    `at place ${index}; the model's ids are 0 to ${vocab - 1}`,
+export function notAToken(index: number, token: number, vocab: number): Fault {
+  return refuse("token-outside-vocab", `the text holds ${token}, which is not a token of the model`, [
+    `at place ${index}; the model's ids are the whole numbers from 0 to ${vocab - 1}`,
   ]);
 }
 

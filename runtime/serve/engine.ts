@@ -1,14 +1,15 @@
 // Completes prompts: several sequences share every call, new ones join as soon as there is room, and prompts go in by
 // chunks beside the tokens of the others. Knows tokens, no text.
 
-import { badMaxTokens, cacheTooSmall, promptToken, promptTooLong } from "../messages/serve.ts";
+import { badMaxTokens, badSampling, cacheTooSmall, promptTooLong } from "../messages/serve.ts";
 import { streams, uniform } from "../random.ts";
 import type { CachedSequence, Extension, PagedCache } from "./paged-cache.ts";
 import { checkSampling, chooseToken, type Sampling } from "./sampler.ts";
+import { checkTokens } from "./tokens.ts";
 
 export interface Request {
   /** At least one token. */
-  readonly prompt: Int32Array;
+  readonly prompt: ArrayLike<number>;
   /** The most new tokens. */
   readonly maxTokens: number;
   readonly sampling: Sampling;
@@ -66,12 +67,15 @@ export async function completeAll(
 }
 
 /** Errors: `serve/…` with the numbers that do not fit. */
-function checkRequest({ prompt, maxTokens, sampling }: Request, cache: PagedCache, limits: EngineLimits): void {
+function checkRequest(request: Request, cache: PagedCache, limits: EngineLimits): void {
+  const { prompt, maxTokens, sampling, seed, sequence } = request;
   checkSampling(sampling);
+  for (const [option, value] of Object.entries({ seed, sequence })) {
+    if (!(Number.isSafeInteger(value) && value >= 0)) throw badSampling(option, value, "a whole number from 0");
+  }
   if (!(Number.isSafeInteger(maxTokens) && maxTokens > 0)) throw badMaxTokens(maxTokens);
   if (prompt.length >= limits.context) throw promptTooLong(prompt.length, limits.context);
-  const outside = prompt.findIndex((token) => !(token >= 0 && token < limits.vocab));
-  if (outside >= 0) throw promptToken(outside, prompt[outside], limits.vocab);
+  checkTokens(prompt, limits.vocab);
   const tokens = Math.min(prompt.length + maxTokens, limits.context);
   const { pages, page } = cache.serving;
   if (cache.pagesFor(tokens) > pages) throw cacheTooSmall(tokens, pages, page);
@@ -113,7 +117,8 @@ class Engine {
       const limit = Math.min(request.maxTokens, this.#limits.context - request.prompt.length);
       const sequence = this.#cache.open(request.prompt.length + limit);
       if (sequence === undefined) return;
-      this.#running.push({ index, request, sequence, limit, tokens: [], pending: request.prompt });
+      const pending = Int32Array.from(request.prompt);
+      this.#running.push({ index, request, sequence, limit, tokens: [], pending });
       this.#waiting.shift();
     }
   }

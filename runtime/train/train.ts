@@ -1,15 +1,19 @@
 // A training run from beginning to end: takes the folder, reads the data, begins or resumes, trains, lets go.
 
-import type { ManifestTraining } from "../contract.ts";
+import type { BuildSource } from "../build-source.ts";
+import type { Manifest, ManifestTraining } from "../contract.ts";
 import { checkTrainingLength, checkValidationLength } from "../data/batches.ts";
 import { type Corpus, checkSameFiles, readCorpus } from "../data/corpus.ts";
 import type { Split } from "../data/token-stream.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import type { Device } from "../device.ts";
 import { Fault } from "../fault.ts";
 import type { Disk } from "../files/disk.ts";
 import { notTrained } from "../messages/model.ts";
 import { noData, partChanged, skippedLines, specChanged, stateIncomplete } from "../messages/train.ts";
-import type { Model } from "../model.ts";
+import type { Host } from "../node-host.ts";
 import { writeReport } from "../report/write-report.ts";
+import { checkTokens } from "../serve/tokens.ts";
 import { clearOptimizer, readParameters, restoreOptimizer } from "./device-state.ts";
 import { MetricsWriter } from "./metrics-writer.ts";
 import type { TrainOptions, TrainResult } from "./options.ts";
@@ -18,8 +22,23 @@ import { decodeState, type RunState } from "./run-state.ts";
 import { type GivenOrder, readOrder } from "./sequences.ts";
 import { type Progress, type RunOutput, Trainer } from "./trainer.ts";
 
+/** What a run does with a model; the model holds off every other caller meanwhile. */
+export interface Trainee {
+  readonly manifest: Manifest;
+  readonly device: Device;
+  readonly source: BuildSource;
+  readonly host: Host;
+  readonly tokenizerJson: string | undefined;
+  readonly hasWeights: boolean;
+  /** Errors: `model/no-tokenizer`. */
+  tokenizer(): Tokenizer;
+  initialize(): Promise<void>;
+  setParameters(entries: Iterable<readonly [string, Float32Array]>): Promise<void>;
+  sampleText(): Promise<string>;
+}
+
 /** Trains a model as its spec says; see TrainOptions. Errors: faults `train/…`, `data/…`, `run/…`, `checkpoint/…`. */
-export async function trainModel(model: Model, options: TrainOptions): Promise<TrainResult> {
+export async function trainModel(model: Trainee, options: TrainOptions): Promise<TrainResult> {
   const { training } = model.manifest;
   if (training === undefined) throw notTrained(model.manifest.name);
   if (typeof options.folder !== "string") return new Run(model, training, options, options.folder).train();
@@ -51,12 +70,12 @@ interface Data {
 }
 
 class Run {
-  readonly #model: Model;
+  readonly #model: Trainee;
   readonly #training: ManifestTraining;
   readonly #options: TrainOptions;
   readonly #folder: RunFolder | undefined;
 
-  constructor(model: Model, training: ManifestTraining, options: TrainOptions, folder: RunFolder | undefined) {
+  constructor(model: Trainee, training: ManifestTraining, options: TrainOptions, folder: RunFolder | undefined) {
     this.#model = model;
     this.#training = training;
     this.#options = options;
@@ -108,12 +127,16 @@ class Run {
   }
 
   async #readCorpus(): Promise<Pick<Data, "corpus" | "files">> {
-    if (this.#options.corpus !== undefined) return { corpus: this.#options.corpus, files: [] };
     const { host, manifest } = this.#model;
+    if (this.#options.corpus !== undefined) {
+      const { train, validation } = this.#options.corpus;
+      for (const { tokens } of [train, validation]) checkTokens(tokens, manifest.model.vocab);
+      return { corpus: this.#options.corpus, files: [] };
+    }
     if (manifest.data === undefined) throw noData();
     const base = this.#options.base ?? ".";
     const { seed } = this.#training;
-    const corpus = await readCorpus(host.disk, this.#model.tokenizer, {
+    const corpus = await readCorpus(host.disk, this.#model.tokenizer(), {
       ...manifest.data,
       base,
       seed,

@@ -127,3 +127,21 @@ test("a closed device leaves no thread behind", async () => {
   await device.close();
   expect(started.every((worker) => worker.threadId === -1)).toBe(true);
 });
+
+test("many threads put no listeners on the process's streams, and more than 256 are refused", async () => {
+  const { manifest, module } = await product(64);
+  const listeners = () =>
+    [process.stdout, process.stderr].flatMap((stream) => stream.eventNames().map((name) => stream.listenerCount(name)));
+  const before = listeners();
+  const device = await openWasm(manifest, module, { threads: 12 });
+  expect(listeners()).toEqual(before);
+  await device.close();
+  started.length = 0;
+  for (const count of [257, 1000, 0, 1.5, Number.NaN]) {
+    await expect(openWasm(manifest, module, { threads: count })).rejects.toMatchObject({
+      kind: "input",
+      code: "device/bad-threads",
+    });
+  }
+  expect(started).toEqual([]);
+});

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { memorySource } from "../../runtime/build-source.ts";
+import { Fault } from "../../runtime/fault.ts";
 import { writeSafetensors } from "../../runtime/files/safetensors-writer.ts";
 import type { Model } from "../../runtime/model.ts";
 import { openModel } from "../../runtime/open-model.ts";
@@ -169,6 +170,36 @@ describe("opening", () => {
     );
   });
 
+  it("refuses a manifest that lacks a part, kernels that are none, with the file and the way out", async () => {
+    const source = await sourceOf(tinySpec);
+    const [text, module] = [await source.text("manifest.json"), await source.bytes("wasm/kernels.wasm")];
+    const lacking = (part: string, value: unknown) => JSON.stringify({ ...JSON.parse(text), [part]: value });
+    for (const [manifest, kernels, message] of [
+      ['{"version":1}', module, /model\/bad-manifest.*somewhere\/manifest\.json.*`name` is missing.*compile/s],
+      ["null", module, /model\/wrong-version/],
+      [lacking("programs", null), module, /model\/bad-manifest.*somewhere\/manifest\.json.*`programs`.*compile/s],
+      [lacking("tensors", []), module, /model\/bad-manifest.*somewhere\/manifest\.json.*names no tensor/s],
+      [lacking("arenas", {}), module, /model\/bad-manifest.*unknown arena/s],
+      [text, Uint8Array.of(1, 2, 3), /model\/bad-module.*somewhere\/wasm\/kernels\.wasm.*compile/s],
+    ] as const) {
+      const files = memorySource(
+        new Map<string, string | Uint8Array>([
+          ["manifest.json", manifest],
+          ["wasm/kernels.wasm", kernels],
+        ]),
+      );
+      const error: unknown = await openModel({ ...files, place: "somewhere" }, { threads: 2 }).catch((e: unknown) => e);
+      expect(error).toBeInstanceOf(Fault);
+      expect(String(error)).toMatch(message);
+    }
+  });
+
+  it("refuses a folder as weights or tokenizer", async () => {
+    await expect(model.loadWeights(folder)).rejects.toMatchObject({ kind: "input", code: "model/not-a-file" });
+    const opened = openModel(await sourceOf(tinySpec), { tokenizer: folder });
+    await expect(opened).rejects.toMatchObject({ kind: "input", code: "model/not-a-file" });
+  });
+
   it("refuses what is no manifest", async () => {
     const source = memorySource(new Map([["manifest.json", "<html>"]]));
     await expect(openModel(source)).rejects.toThrow(/model\/bad-manifest/);
@@ -191,5 +222,50 @@ describe("opening", () => {
       expect(await other.logits(tokens)).toEqual(expected);
       await other.close();
     }
+  });
+});
+
+describe("a model that is closed or at work", () => {
+  const calls: readonly (readonly [string, (of: Model) => Promise<unknown>])[] = [
+    ["parameter", (of) => of.parameter("final_norm.weight")],
+    ["setParameters", (of) => of.setParameters([])],
+    ["initialize", (of) => of.initialize()],
+    ["loadWeights", (of) => of.loadWeights(join(folder, "whole.safetensors"))],
+    ["train", (of) => of.train({ base: folder })],
+    ["evaluate", (of) => of.evaluate(["some text"])],
+    ["logits", (of) => of.logits([1])],
+    ["generate", (of) => of.generate({ prompt: [1] })],
+    ["generateAll", (of) => of.generateAll([])],
+    ["sampleText", (of) => of.sampleText()],
+  ];
+
+  it("answers every call with a fault once it is closed, and closing twice is fine", async () => {
+    const gone = await openTiny();
+    await gone.initialize();
+    await gone.close();
+    for (const [name, call] of calls) {
+      await expect(call(gone), name).rejects.toMatchObject({ name: "Fault", code: "model/closed" });
+    }
+    await gone.close();
+    await expect(gone.device.run("derive")).rejects.toMatchObject({ code: "device/closed" });
+    expect(() => gone.device.write("final_norm.weight", Float32Array.of(1))).toThrow(/device\/closed/);
+  });
+
+  it("ends the call that is at work when it is closed", async () => {
+    const gone = await openTiny(tinySpec, [], { threads: 2 });
+    await gone.initialize();
+    const working = gone.generate({ prompt: [1], maxTokens: 40, onToken: () => void gone.close() });
+    await expect(working).rejects.toMatchObject({ code: "device/closed" });
+  });
+
+  it("refuses a second call with the way out, and the first one is not disturbed", async () => {
+    await model.initialize();
+    const alone = await model.generate({ prompt: [1], maxTokens: 20 });
+    const first = model.generate({ prompt: [1], maxTokens: 20 });
+    for (const [name, call] of calls.slice(1)) {
+      await expect(call(model), name).rejects.toThrow(new RegExp(`model/busy.*\`${name}\`.*\`generate\`.*await`, "s"));
+    }
+    expect((await first).tokens).toEqual(alone.tokens);
+    await expect(model.generate({ prompt: [1], maxTokens: 2 })).resolves.toBeDefined();
   });
 });

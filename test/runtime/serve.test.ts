@@ -115,6 +115,24 @@ describe("limits", () => {
       /259, which is not a token.*at place 1.*0 to 255/s,
     );
     await expect(model.logits(prompt(49))).rejects.toThrow(/49 tokens do not fit/);
+    for (const token of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 32]) {
+      const stream = { tokens: [1, token] as unknown as Int32Array, documentStarts: Int32Array.of(0) };
+      for (const call of [
+        () => model.logits([3, token]),
+        () => model.generate({ prompt: [3, token] }),
+        () => model.evaluate(stream),
+        () => model.train({ corpus: { train: stream, validation: stream } }),
+      ]) {
+        await expect(call(), String(token)).rejects.toThrow(/token-outside-vocab.*at place 1/s);
+      }
+    }
+    // The model has 259 rows; its tokenizer has 256 tokens.
+    await expect(model.logits([259])).rejects.toThrow(/0 to 258/);
+    expect(await model.logits([258])).toHaveLength(259);
+    for (const seed of [-1, 1.5, Number.NaN]) {
+      await expect(model.generate({ prompt: [1], seed }), `seed ${seed}`).rejects.toThrow(/serve\/bad-option.*seed/);
+      await expect(model.initialize(seed)).rejects.toThrow(/model\/bad-seed/);
+    }
     await expect(model.generate({ prompt: [1], maxTokens: 0 })).rejects.toThrow(/cannot be 0/);
     const options: readonly (readonly [keyof Sampling, number])[] = [
       ["temperature", -1],
