@@ -5,6 +5,8 @@ import { type Diagnostics, invariant } from "../source/diagnostic.ts";
 import * as messages from "../source/messages/formula-building.ts";
 import { nearest } from "../source/suggestions.ts";
 import type { ExpressionText, Place, Span } from "../source/text.ts";
+import { countOperations } from "./count-operations.ts";
+import { constantValue } from "./evaluate.ts";
 import type { Formula } from "./formula.ts";
 import { formulaConstants, formulaFunctions } from "./functions.ts";
 import { printTerm } from "./print.ts";
@@ -47,6 +49,8 @@ export interface BuildRequest {
 
 const largestExponent = 16;
 const mostSteps = 20_000;
+/** As text: a header of 16 000 characters; those of real models have less than 100. */
+export const mostOperations = 2_000;
 /** Recursion over terms (lowering, derivatives, which roughly double the depth) stays far from the stack's end. */
 const deepest = 1_000;
 
@@ -91,12 +95,16 @@ class Builder {
       if (result === "condition") this.#needCondition(term, span);
       else this.#needNumber(term, span);
     }
-    return {
+    const formula: Formula = {
       terms: this.#terms,
       inputs,
       outputs: outputs.map(({ name, term }) => ({ name: name ?? output, term, extent: term.extent | extent })),
       names: this.#names,
     };
+    const count = countOperations(formula);
+    if (count > mostOperations)
+      this.#reject(messages.tooManyOperations(this.#place(syntax.span), count, mostOperations));
+    return formula;
   }
 
   #reject(diagnostic: Parameters<Diagnostics["add"]>[0]): never {
@@ -135,12 +143,19 @@ class Builder {
     return term;
   }
 
-  /** Constants must survive rounding to f32: an infinity is no literal on WebGPU. */
-  #finite(term: Term, span: Span): Term {
-    if (term.op === "constant" && !Number.isFinite(Math.fround(term.value))) {
-      this.#reject(messages.notFinite(this.#place(span), term.value));
-    }
+  /** Numbers of a term must survive rounding to f32: an infinity is no literal on WebGPU, and 0 is another number. */
+  #held(term: Term, span: Span): Term {
+    const lost = numbersOf(term).find((value) => !isHeld(value));
+    if (lost !== undefined) this.#reject(messages.notHeld(this.#place(span), String(lost), Math.fround(lost)));
     return term;
+  }
+
+  /** A literal such as 1e-400 is 0 in f64 already. */
+  #literal(value: number, span: Span): Term {
+    const written = this.#text.text.slice(span.start, span.end);
+    const isTiny = value === 0 && /[1-9]/.test(written.replace(/[eE].*/, ""));
+    if (isTiny) this.#reject(messages.notHeld(this.#place(span), written, 0));
+    return this.#terms.constant(value);
   }
 
   #number(expression: Expression, scope: Scope): Term {
@@ -153,8 +168,16 @@ class Builder {
 
   #expression(expression: Expression, scope: Scope): Term {
     if (++this.#steps > mostSteps) this.#reject(messages.tooLarge(this.#place(expression.span), mostSteps));
-    const term = this.#finite(this.#meaning(expression, scope), expression.span);
+    const term = this.#bounded(this.#held(this.#meaning(expression, scope), expression.span), expression.span);
     if (term.depth > deepest) this.#reject(messages.tooDeep(this.#place(expression.span), deepest));
+    return term;
+  }
+
+  /** Powers that arise by multiplication are as many multiplications as those that are written. */
+  #bounded(term: Term, span: Span): Term {
+    if (term.op !== "product") return term;
+    const large = term.factors.find(([, exponent]) => Math.abs(exponent) > largestExponent);
+    if (large !== undefined) this.#reject(messages.exponentTooLarge(this.#place(span), large[1], largestExponent));
     return term;
   }
 
@@ -162,7 +185,7 @@ class Builder {
     const terms = this.#terms;
     switch (expression.kind) {
       case "number":
-        return terms.constant(expression.value);
+        return this.#literal(expression.value, expression.span);
       case "name":
         return this.#lookUp(expression.name, expression.span, scope);
       case "unary":
@@ -287,6 +310,28 @@ class Builder {
     return outputs[0].term;
   }
 }
+
+/** The numbers that a kernel computes a term with; a function of constants is one, although it is computed at run time. */
+function numbersOf(term: Term): readonly number[] {
+  switch (term.op) {
+    case "constant":
+      return [term.value];
+    case "product":
+      return [term.coefficient];
+    case "sum":
+      return [term.constant, ...term.summands.map(([, coefficient]) => coefficient)];
+    case "call": {
+      if (term.callee === "quotient" && term.args[1].op === "constant" && term.args[1].value === 0) return [Number.NaN];
+      const isConstant = term.kind !== "condition" && term.args.every(({ op }) => op === "constant");
+      return isConstant ? [constantValue(term)] : [];
+    }
+    default:
+      return [];
+  }
+}
+
+const isHeld = (value: number): boolean =>
+  Number.isFinite(Math.fround(value)) && (value === 0 || Math.fround(value) !== 0);
 
 /** Built-in functions by what they expand to. */
 const expansions: Readonly<Record<string, (terms: Terms, x: Term, y: Term, z: Term) => Term>> = {

@@ -170,6 +170,12 @@ function callFunction(term: CallTerm, below: PointFunction[], round: (value: num
   return (row, lane) => round(apply(x(row, lane), 0, 0));
 }
 
+/** The value of a function of constants. */
+export function constantValue({ callee, args }: CallTerm): number {
+  const [x, y = 0, z = 0] = args.map((arg) => (arg.op === "constant" ? arg.value : Number.NaN));
+  return functionValues[callee](x, y, z);
+}
+
 /** base^exponent for exponents that are multiples of 1/2. */
 export function power(base: number, exponent: number): number {
   if (exponent === 1) return base;

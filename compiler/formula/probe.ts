@@ -19,10 +19,14 @@ export interface LostNumber {
   readonly exact: number;
 }
 
-/** The first input at which a formula, or its derivative by its real inputs, loses a number; undefined: nowhere. */
-export function findLostNumber(formula: Formula): LostNumber | undefined {
+/** The derivative by all real inputs; undefined if there are none. */
+export function fullDerivative(formula: Formula): Formula | undefined {
   const real = formula.inputs.filter((input) => input.kind === "real").map((input) => input.name);
-  const derivative = real.length === 0 ? undefined : differentiateFormula(formula, { by: real });
+  return real.length === 0 ? undefined : differentiateFormula(formula, { by: real });
+}
+
+/** The first input at which a formula, or its full derivative, loses a number; undefined: nowhere. */
+export function findLostNumber(formula: Formula, derivative = fullDerivative(formula)): LostNumber | undefined {
   for (const point of points(formula.inputs)) {
     for (const probed of derivative === undefined ? [formula] : [formula, derivative]) {
       const lost = lostAt(probed, point);

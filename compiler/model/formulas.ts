@@ -1,11 +1,19 @@
 // The spec's own formulas (activation, score, mask) in normal form; each text is built once.
 
 import { buildFormula, type Parameter } from "../formula/build.ts";
+import { countOperations } from "../formula/count-operations.ts";
 import type { Formula } from "../formula/formula.ts";
-import { findLaterKey, findLostNumber } from "../formula/probe.ts";
+import { findLaterKey, findLostNumber, fullDerivative } from "../formula/probe.ts";
 import { ELEMENT, UNIFORM } from "../formula/terms.ts";
 import type { Diagnostics } from "../source/diagnostic.ts";
-import { losesNumber, seesLater } from "../source/messages/formula-building.ts";
+import {
+  derivativeTooLarge,
+  losesNumber,
+  noGradient,
+  partlyNoGradient,
+  seesLater,
+} from "../source/messages/formula-building.ts";
+import type { Place } from "../source/text.ts";
 import { type PairSpace, pairParameters, type Role } from "../spec/formulas.ts";
 import type { SpecFormula } from "../spec/spec.ts";
 
@@ -16,13 +24,19 @@ const keyOf = (formula: SpecFormula, role: Role, space?: PairSpace): string =>
 /** What headers and dumps call the result. */
 const outputOf: Readonly<Record<Role, string>> = { activation: "y", score: "score", mask: "visible" };
 
+/** Nested functions multiply their slopes: five nested gelu have 5 195, and headers and notes print all of them. */
+const mostDerivativeOperations = 10_000;
+
 /** Builds the formulas of a spec and reports what is wrong with their meaning. */
 export class SpecFormulas {
   readonly #diagnostics: Diagnostics;
+  readonly #isTrained: boolean;
   readonly #built = new Map<string, Formula | undefined>();
 
-  constructor(diagnostics: Diagnostics) {
+  /** Of a spec that is not trained no gradient is asked for. */
+  constructor(diagnostics: Diagnostics, isTrained: boolean) {
     this.#diagnostics = diagnostics;
+    this.#isTrained = isTrained;
   }
 
   activation(formula: SpecFormula, inputs: readonly string[]): Formula | undefined {
@@ -66,11 +80,27 @@ export class SpecFormulas {
       result: role === "mask" ? "condition" : "number",
       rows: false,
     });
-    const lost = built && findLostNumber(built);
-    if (lost !== undefined) {
-      const place = formula.text.place(formula.syntax.span);
-      this.#diagnostics.add(losesNumber(place, lost.output, lost.at, lost.exact));
+    return built && this.#checked(built, formula.text.place(formula.syntax.span), role);
+  }
+
+  /** The formula, unless it cannot be trained; also warns of what f32 does to it. */
+  #checked(built: Formula, place: Place, role: Role): Formula | undefined {
+    const derivative = fullDerivative(built);
+    const count = derivative === undefined ? 0 : countOperations(derivative);
+    if (count > mostDerivativeOperations) {
+      this.#diagnostics.add(derivativeTooLarge(place, count, mostDerivativeOperations));
+      return undefined;
     }
+    if (role === "activation" && derivative !== undefined && this.#isTrained) this.#checkGradient(derivative, place);
+    const lost = findLostNumber(built, derivative);
+    if (lost !== undefined) this.#diagnostics.add(losesNumber(place, lost.output, lost.at, lost.exact));
     return built;
+  }
+
+  #checkGradient({ outputs }: Formula, place: Place): void {
+    const flat = outputs.filter(({ term }) => term.op === "constant" && term.value === 0);
+    const inputs = flat.map(({ name }) => name.slice("d_".length));
+    if (flat.length === outputs.length) this.#diagnostics.add(noGradient(place, inputs));
+    else if (flat.length > 0) this.#diagnostics.add(partlyNoGradient(place, inputs));
   }
 }

@@ -24,7 +24,7 @@ export interface Model {
 /** Builds both graphs; what is wrong with the spec's formulas is added to the diagnostics. */
 export function buildModel(spec: Spec, diagnostics: Diagnostics): Model {
   const parameters = new ParameterList();
-  const formulas = new SpecFormulas(diagnostics);
+  const formulas = new SpecFormulas(diagnostics, spec.train !== undefined);
   const context = (name: string): ModelContext => {
     return { model: spec.model, emitter: emitterFor(new GraphBuilder(name)), parameters, formulas };
   };

@@ -2,7 +2,7 @@
 
 import type { Diagnostic } from "../diagnostic.ts";
 import type { Place } from "../text.ts";
-import { quoted } from "./words.ts";
+import { both, quoted } from "./words.ts";
 
 const error = (code: string, place: Place, claim: string, label: string, help: string): Diagnostic => ({
   code: `formula/${code}`,
@@ -70,14 +70,16 @@ export const noRowHere = (place: Place, name: string): Diagnostic =>
     "use elementwise functions only",
   );
 
-export const notFinite = (place: Place, value: number): Diagnostic =>
-  error(
-    "not-finite",
-    place,
-    `this constant is ${value}, which a 32-bit float cannot hold`,
-    String(value),
-    "keep constants within ±3.4028234663852886e38",
-  );
+/** `rounded` is what a 32-bit float makes of the value: an infinity, NaN or 0. */
+export const notHeld = (place: Place, value: string, rounded: number): Diagnostic => {
+  const isZero = rounded === 0;
+  const claim = `a number of this expression is ${value}, which a 32-bit float cannot hold`;
+  const label = isZero ? "rounds to 0" : Number.isNaN(rounded) ? "no number" : String(rounded);
+  const help = isZero
+    ? "write 0, or a number of at least 1e-45"
+    : "keep constants within ±3.4028235e38, and what divides, roots and logarithms take within their domain";
+  return error(isZero ? "rounds-to-zero" : "not-finite", place, claim, label, help);
+};
 
 export const beyondIntegers = (place: Place, term: string, low: number, high: number): Diagnostic => ({
   ...error(
@@ -110,6 +112,48 @@ export const tooLarge = (place: Place, most: number): Diagnostic =>
     "too large",
     "share intermediate values with `let`",
   );
+
+const written = (count: number): string => (count < 1e15 ? String(count) : count.toExponential(1));
+
+export const tooManyOperations = (place: Place, count: number, most: number): Diagnostic => ({
+  ...error(
+    "too-many-operations",
+    place,
+    `written out, this formula has ${written(count)} operations, more than ${most}`,
+    "too large",
+    "use an intermediate value fewer times, or begin with one of fewer operations",
+  ),
+  details: ["a value that is used twice counts twice, unless a `let` of the formula itself names it"],
+});
+
+export const derivativeTooLarge = (place: Place, count: number, most: number): Diagnostic => ({
+  ...error(
+    "derivative-too-large",
+    place,
+    `written out, the derivative of this formula has ${written(count)} operations, more than ${most}`,
+    "too large to differentiate",
+    "nest fewer functions of functions, or name intermediate values with `let`",
+  ),
+  details: ["each nested function multiplies its slope into the derivative of all that it contains"],
+});
+
+export const noGradient = (place: Place, inputs: readonly string[]): Diagnostic => ({
+  ...error(
+    "no-gradient",
+    place,
+    `the derivative of this activation by ${both(inputs.map((name) => quoted(name)))} is 0 everywhere`,
+    "flat",
+    "make the value depend on its input where it is not flat; leave out `train` if the model is only served",
+  ),
+  details: ["floor, sign and stop are flat, and so is a constant: nothing before the activation would learn"],
+});
+
+export const partlyNoGradient = (place: Place, inputs: readonly string[]): Diagnostic => ({
+  ...noGradient(place, inputs),
+  severity: "warning",
+  details: [`the projection${inputs.length === 1 ? "" : "s"} behind it will not learn`],
+  help: `leave ${both(inputs.map((name) => quoted(name)))} out of the formula`,
+});
 
 export const tooDeep = (place: Place, most: number): Diagnostic =>
   error(
