@@ -1,11 +1,15 @@
 // Opens what a training run has saved: its compiled model, its tokenizer and the weights of a checkpoint.
 
 import type { DeviceName } from "./device.ts";
+import { checksumOfText, type Disk } from "./files/disk.ts";
+import type { Checkpoint } from "./files/find-checkpoint.ts";
+import { partChanged } from "./messages/train.ts";
 import type { Model } from "./model.ts";
 import { folderSource, type Host, nodeHost } from "./node-host.ts";
 import { openModel } from "./open-model.ts";
 import { readParameters } from "./train/device-state.ts";
 import { findRunCheckpoint, runNames } from "./train/run-folder.ts";
+import { decodeState } from "./train/run-state.ts";
 
 export interface OpenRunOptions {
   readonly device?: DeviceName;
@@ -28,12 +32,21 @@ export async function openRun(folder: string, options: OpenRunOptions = {}): Pro
   const { checkpoint, warnings } = await findRunCheckpoint(disk, folder);
   const model = await openRunModel(folder, options);
   try {
+    await checkTokenizer(disk, model, checkpoint, folder);
     await model.setParameters(await readParameters(checkpoint, model.manifest.parameters));
     return { model, step: checkpoint.step, folder: checkpoint.folder, warnings };
   } catch (error) {
     await model.close();
     throw error;
   }
+}
+
+/** Another tokenizer of the same size would write nonsense without a word. Errors: `train/tokenizer-changed`. */
+async function checkTokenizer(disk: Disk, model: Model, checkpoint: Checkpoint, folder: string): Promise<void> {
+  const { tokenizerJson } = model;
+  const found = tokenizerJson === undefined ? "" : checksumOfText(disk, tokenizerJson);
+  const state = decodeState(await checkpoint.readState());
+  if ("step" in state && state.tokenizer !== found) throw partChanged("tokenizer", `${folder}/${runNames.tokenizer}`);
 }
 
 /** The compiled model of a run folder, without weights. */

@@ -33,7 +33,10 @@ export async function readWeights(
 }
 
 /** One sentence per tensor that is missing, too many, or not what the model has. */
-function differencesOf(tensors: ReadonlyMap<string, StoredTensor>, parameters: readonly ManifestParameter[]): string[] {
+export function differencesOf(
+  tensors: ReadonlyMap<string, StoredTensor>,
+  parameters: readonly Pick<ManifestParameter, "name" | "dims">[],
+): string[] {
   const known = new Set(parameters.map(({ name }) => name));
   const extra = [...tensors.keys()].filter((name) => !known.has(name));
   const differences = parameters.flatMap(({ name, dims }) => {

@@ -64,20 +64,36 @@ export function encodeManifest(manifest: Manifest): string {
 export async function verifyCheckpoint(disk: Disk, folder: string, step: number): Promise<Manifest> {
   const manifest = await readManifest(disk, `${folder}/${manifestName}`, folder);
   if (manifest.step !== step) throw badManifest(`${folder}/${manifestName}`, `it is of step ${manifest.step}`);
-  for (const file of manifest.files) {
-    const path = `${folder}/${file.name}`;
-    const reader = await openListed(disk, path);
-    try {
-      if (reader.bytes !== file.bytes) throw wrongLength(path, file.bytes, reader.bytes);
-      const found = await checksumOf(disk, reader);
-      if (found !== file.sha256) throw wrongChecksum(path, file.sha256, found);
-      // Right bytes can still be wrong: a tensor of another length than its shape would be found only on resuming.
-      if (file.name !== stateName) await openSafetensors(reader);
-    } finally {
-      await reader.close();
-    }
-  }
+  for (const file of manifest.files) await verifyFile(disk, folder, file);
   return manifest;
+}
+
+async function verifyFile(disk: Disk, folder: string, file: ManifestFile): Promise<void> {
+  const path = `${folder}/${file.name}`;
+  const reader = await openListed(disk, path);
+  try {
+    if (reader.bytes !== file.bytes) throw wrongLength(path, file.bytes, reader.bytes);
+    const found = await checksumOf(disk, reader);
+    if (found !== file.sha256) throw wrongChecksum(path, file.sha256, found);
+    // Right bytes can still be wrong: a tensor of another length than its shape would be found only on resuming.
+    if (file.name !== stateName) await openSafetensors(reader);
+  } finally {
+    await reader.close();
+  }
+}
+
+/** Whether one file of a checkpoint, which may lack others, is still as its manifest lists it. */
+export async function isIntact(disk: Disk, folder: string, name: string): Promise<boolean> {
+  try {
+    const { files } = await readManifest(disk, `${folder}/${manifestName}`, folder);
+    const listed = files.find((file) => file.name === name);
+    if (listed === undefined) return false;
+    await verifyFile(disk, folder, listed);
+    return true;
+  } catch (error) {
+    if (isDamage(error)) return false;
+    throw error;
+  }
 }
 
 async function openListed(disk: Disk, path: string): Promise<FileReader> {

@@ -119,6 +119,13 @@ export async function checksumOf(disk: Disk, reader: FileReader): Promise<string
   return checksum.digest();
 }
 
+/** The checksum of a text's UTF-8. */
+export function checksumOfText(disk: Disk, text: string): string {
+  const checksum = disk.startChecksum();
+  checksum.update(new TextEncoder().encode(text));
+  return checksum.digest();
+}
+
 /** The errno of a fault of the disk; undefined for anything else. */
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof DiskFault ? error.errno : undefined;

@@ -5,6 +5,7 @@ import { missingPart } from "../messages/checkpoint.ts";
 import {
   checkpointsFolder,
   isDamage,
+  isIntact,
   listSteps,
   type Manifest,
   stateName,
@@ -45,6 +46,17 @@ export async function findLatestCheckpoint(disk: Disk, runFolder: string): Promi
     }
   }
   return { latest: undefined, damaged };
+}
+
+/** The newest whole file of tensors of that name in checkpoints that are damaged elsewhere. */
+export async function findIntactTensors(
+  disk: Disk,
+  damaged: readonly DamagedCheckpoint[],
+  name: string,
+): Promise<string | undefined> {
+  const file = `${name}.safetensors`;
+  for (const { folder } of damaged) if (await isIntact(disk, folder, file)) return `${folder}/${file}`;
+  return undefined;
 }
 
 /** A complete checkpoint whose checksums were right when it was opened. */

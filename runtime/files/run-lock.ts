@@ -48,8 +48,8 @@ export async function acquireRunLock(disk: Disk, processes: ProcessTable, runFol
   const self = processes.describeSelf();
   const root = `${runFolder}/${LOCK_NAME}`;
   const own = `${root}.own-${self.nonce}`;
-  await writeOwner(disk, own, self);
   try {
+    await writeOwner(disk, own, self);
     await claim(disk, processes, root, own, self);
   } finally {
     await unlinkIfThere(disk, own);

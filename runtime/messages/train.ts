@@ -60,19 +60,54 @@ export function runExists(folder: string, step: number): Fault {
   });
 }
 
-export function nothingToResume(folder: string, damaged: readonly DamagedCheckpoint[]): Fault {
-  return refuse("nothing-to-resume", "the folder has no complete checkpoint", {
+/** The way out of a run whose checkpoints are all damaged; its folder is left alone. */
+function fromWhatIsLeft(weights: string | undefined): string {
+  const begin = "begin a new run in another folder with `-o`";
+  return weights === undefined ? begin : `${begin}, from the weights that are still whole: \`--weights ${weights}\``;
+}
+
+export function damagedRunExists(
+  folder: string,
+  damaged: readonly DamagedCheckpoint[],
+  weights: string | undefined,
+): Fault {
+  return refuse("run-exists", "the folder already holds a run, and every checkpoint of it is damaged", {
     at: folder,
     details: damaged.map(skippedCheckpoint),
-    help: "leave out `--resume` to begin the run",
+    help: fromWhatIsLeft(weights),
   });
 }
 
-export function noCheckpoint(folder: string, damaged: readonly DamagedCheckpoint[]): Fault {
+export function nothingToResume(
+  folder: string,
+  damaged: readonly DamagedCheckpoint[],
+  weights: string | undefined,
+): Fault {
+  return refuse("nothing-to-resume", "the folder has no complete checkpoint", {
+    at: folder,
+    details: damaged.map(skippedCheckpoint),
+    help: damaged.length === 0 ? "leave out `--resume` to begin the run" : fromWhatIsLeft(weights),
+  });
+}
+
+export function noCheckpoint(
+  folder: string,
+  damaged: readonly DamagedCheckpoint[],
+  weights: string | undefined,
+): Fault {
   return refuse("no-checkpoint", "the run has no complete checkpoint", {
     at: folder,
     details: damaged.map(skippedCheckpoint),
-    help: "let the run save one first; `train.save_every` says how often",
+    help:
+      damaged.length === 0 ? "let the run save one first; `train.save_every` says how often" : fromWhatIsLeft(weights),
+  });
+}
+
+export function noRun(folder: string): Fault {
+  return refuse("no-run", "there is no run in this folder", {
+    at: folder,
+    details: ["it has no checkpoints and no compiled model"],
+    help: "name a folder that `mspec train` wrote, such as `runs/NAME`",
   });
 }
 
@@ -89,10 +124,16 @@ export function specChanged(folder: string, differences: readonly string[]): Fau
   });
 }
 
-export function partChanged(what: string, folder: string): Fault {
-  return refuse(`${what}-changed`, `the ${what} are not the ones that this run began with`, {
+const partWords = {
+  kernels: "the kernels are not the ones that this run began with",
+  tokenizer: "the tokenizer is not the one that this run began with",
+  order: "the order of sequences is not the one that this run began with",
+} as const;
+
+export function partChanged(what: keyof typeof partWords, folder: string): Fault {
+  return refuse(`${what}-changed`, partWords[what], {
     at: folder,
-    help: `use those of the run, or ${fromWeights}`,
+    help: `put back what the run began with, or ${fromWeights}`,
   });
 }
 

@@ -9,7 +9,7 @@ import { nonFiniteState } from "../messages/train.ts";
 import { readWeights } from "../weights.ts";
 import type { RunState } from "./run-state.ts";
 
-const parametersFile = "parameters";
+export const parametersFile = "parameters";
 const optimizerFile = "optimizer";
 
 type Scalars = Pick<RunState, "correction1" | "correction2" | "skipped">;

@@ -4,13 +4,26 @@ import type { BuildSource } from "../build-source.ts";
 import type { Manifest } from "../contract.ts";
 import { Fault } from "../fault.ts";
 import { stepName } from "../files/checkpoint-folder.ts";
-import { type Disk, readText } from "../files/disk.ts";
-import { type Checkpoint, findLatestCheckpoint } from "../files/find-checkpoint.ts";
-import { takeRunFolder } from "../files/run-folder.ts";
-import type { RunLock } from "../files/run-lock.ts";
+import { type Disk, DiskFault, type Entry, readText } from "../files/disk.ts";
+import {
+  type Checkpoint,
+  type DamagedCheckpoint,
+  findIntactTensors,
+  findLatestCheckpoint,
+} from "../files/find-checkpoint.ts";
+import { removeEmptyFolders, removeTree, type TakenFolder, takeRunFolder } from "../files/run-folder.ts";
 import { type CheckpointContent, saveCheckpoint } from "../files/save-checkpoint.ts";
-import { noCheckpoint, nothingToResume, runExists, skippedCheckpoint, specChanged } from "../messages/train.ts";
+import {
+  damagedRunExists,
+  noCheckpoint,
+  noRun,
+  nothingToResume,
+  runExists,
+  skippedCheckpoint,
+  specChanged,
+} from "../messages/train.ts";
 import type { Host } from "../node-host.ts";
+import { parametersFile } from "./device-state.ts";
 import { specDifferences } from "./spec-difference.ts";
 
 /** The names in a run folder. */
@@ -40,33 +53,66 @@ export interface SaveOutcome {
 export class RunFolder {
   readonly path: string;
   readonly disk: Disk;
-  readonly #lock: RunLock;
+  readonly #taken: TakenFolder;
+  /** What stood here when the folder was taken. */
+  readonly #before: ReadonlySet<string>;
+  #isKept = false;
 
-  private constructor(path: string, disk: Disk, lock: RunLock) {
+  private constructor(path: string, disk: Disk, taken: TakenFolder, before: readonly Entry[]) {
     this.path = path;
     this.disk = disk;
-    this.#lock = lock;
+    this.#taken = taken;
+    this.#before = new Set(before.map(({ name }) => name));
   }
 
   /** Errors: `run/locked`, `disk/unusable-folder`. */
   static async take({ disk, processes }: Host, path: string): Promise<RunFolder> {
-    return new RunFolder(path, disk, await takeRunFolder(disk, processes, path));
+    const taken = await takeRunFolder(disk, processes, path);
+    try {
+      return new RunFolder(path, disk, taken, await disk.list(path));
+    } catch (error) {
+      await taken.release();
+      throw error;
+    }
   }
 
-  release(): Promise<void> {
-    return this.#lock.release();
+  /** Something was trained: from here on the folder is worth having. */
+  keep(): void {
+    this.#isKept = true;
   }
 
-  /** Errors: `train/run-exists` when there is a checkpoint that a new run would mix with its own. */
+  /** Lets others take the folder; one in which nothing was trained is left as it was found. */
+  async release(): Promise<void> {
+    if (!this.#isKept) await this.#removeOwn();
+    await this.#taken.release();
+    if (!this.#isKept) await removeEmptyFolders(this.disk, this.#taken.made);
+  }
+
+  /** What cannot be removed stays: the fault that ended the run is the one to tell. */
+  async #removeOwn(): Promise<void> {
+    const own = Object.values(runNames).filter((name) => !this.#before.has(name));
+    try {
+      for (const name of own) await removeTree(this.disk, this.#pathOf(name));
+    } catch (error) {
+      if (!(error instanceof DiskFault)) throw error;
+    }
+  }
+
+  /** Errors: `train/run-exists` when there is a checkpoint, whole or damaged, that a new run would mix with its own. */
   async checkNew(): Promise<void> {
-    const { latest } = await findLatestCheckpoint(this.disk, this.path);
+    const { latest, damaged } = await findLatestCheckpoint(this.disk, this.path);
     if (latest !== undefined) throw runExists(this.path, latest.step);
+    if (damaged.length > 0) throw damagedRunExists(this.path, damaged, await this.#intactWeights(damaged));
+  }
+
+  #intactWeights(damaged: readonly DamagedCheckpoint[]): Promise<string | undefined> {
+    return findIntactTensors(this.disk, damaged, parametersFile);
   }
 
   /** The newest complete checkpoint, and a sentence for each newer one that was left out. */
   async latest(): Promise<{ checkpoint: Checkpoint; warnings: string[] }> {
     const { latest, damaged } = await findLatestCheckpoint(this.disk, this.path);
-    if (latest === undefined) throw nothingToResume(this.path, damaged);
+    if (latest === undefined) throw nothingToResume(this.path, damaged, await this.#intactWeights(damaged));
     return { checkpoint: latest, warnings: damaged.map(skippedCheckpoint) };
   }
 
@@ -108,14 +154,28 @@ export class RunFolder {
     const path = this.#pathOf(name);
     const aside = `${path}.new`;
     if ((await this.disk.stat(aside)) !== undefined) await this.disk.unlink(aside);
-    const writer = await this.disk.create(aside);
     try {
-      await writer.write(typeof content === "string" ? new TextEncoder().encode(content) : content);
-      await writer.sync();
-    } finally {
-      await writer.close();
+      const writer = await this.disk.create(aside);
+      try {
+        await writer.write(typeof content === "string" ? new TextEncoder().encode(content) : content);
+        await writer.sync();
+      } finally {
+        await writer.close();
+      }
+      await this.disk.rename(aside, path);
+    } catch (error) {
+      await this.#removeHalf(aside);
+      throw error;
     }
-    await this.disk.rename(aside, path);
+  }
+
+  /** Of a file that could not be written; the disk's first refusal is the one to tell. */
+  async #removeHalf(aside: string): Promise<void> {
+    try {
+      await removeTree(this.disk, aside);
+    } catch (error) {
+      if (!(error instanceof DiskFault)) throw error;
+    }
   }
 
   /** A text file of the run; undefined when it is not there. */
@@ -153,12 +213,18 @@ const foldersOf = (name: string): string[] =>
 /** Where samples of a step are written. */
 export const sampleName = (step: number): string => `${runNames.samples}/${stepName(step)}.txt`;
 
+const isThere = async (disk: Disk, path: string): Promise<boolean> => (await disk.stat(path)) !== undefined;
+
 /** The newest complete checkpoint of a folder that may belong to a run that is going on. */
 export async function findRunCheckpoint(
   disk: Disk,
   folder: string,
 ): Promise<{ checkpoint: Checkpoint; warnings: string[] }> {
+  if ((await disk.stat(folder))?.kind !== "folder") throw noRun(folder);
   const { latest, damaged } = await findLatestCheckpoint(disk, folder);
-  if (latest === undefined) throw noCheckpoint(folder, damaged);
+  if (latest === undefined) {
+    const isRun = damaged.length > 0 || (await isThere(disk, `${folder}/${runNames.spec}`));
+    throw isRun ? noCheckpoint(folder, damaged, await findIntactTensors(disk, damaged, parametersFile)) : noRun(folder);
+  }
   return { checkpoint: latest, warnings: damaged.map(skippedCheckpoint) };
 }

@@ -8,7 +8,7 @@ import type { Split } from "../data/token-stream.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { Device } from "../device.ts";
 import { Fault } from "../fault.ts";
-import type { Disk } from "../files/disk.ts";
+import { checksumOfText } from "../files/disk.ts";
 import { notTrained } from "../messages/model.ts";
 import { noData, partChanged, skippedLines, specChanged, stateIncomplete } from "../messages/train.ts";
 import type { Host } from "../node-host.ts";
@@ -88,7 +88,10 @@ class Run {
     const data = await this.#readData();
     const fixed = await this.#fixedParts(data);
     if (resumed === undefined) await this.#begin();
-    else await this.#restore(resumed, fixed);
+    else {
+      await this.#restore(resumed, fixed);
+      this.#folder?.keep();
+    }
     const { step } = resumed?.state ?? beginning;
     const { train, validation } = data.corpus;
     const [trainTokens, validationTokens] = [train.tokens.length, validation.tokens.length];
@@ -154,10 +157,10 @@ class Run {
     const { host, manifest, source, tokenizerJson } = this.#model;
     const kernels = manifest.kernels.map(({ sha256 }) => sha256).join("\n");
     return {
-      spec: checksum(host.disk, this.#folder === undefined ? "" : await source.text(normalizedSpec)),
-      kernels: checksum(host.disk, kernels),
-      tokenizer: tokenizerJson === undefined ? "" : checksum(host.disk, tokenizerJson),
-      order: order === undefined ? "" : checksum(host.disk, order.text),
+      spec: checksumOfText(host.disk, this.#folder === undefined ? "" : await source.text(normalizedSpec)),
+      kernels: checksumOfText(host.disk, kernels),
+      tokenizer: tokenizerJson === undefined ? "" : checksumOfText(host.disk, tokenizerJson),
+      order: order === undefined ? "" : checksumOfText(host.disk, order.text),
       files,
     };
   }
@@ -178,7 +181,7 @@ class Run {
     const spec = await this.#model.source.text(normalizedSpec);
     await this.#folder.checkSpec(spec);
     // Whoever edited or deleted spec.yaml has not changed what the checkpoint was trained by.
-    if (checksum(this.#folder.disk, spec) !== state.spec) throw specChanged(this.#folder.path, []);
+    if (checksumOfText(this.#folder.disk, spec) !== state.spec) throw specChanged(this.#folder.path, []);
     return { state, checkpoint, folder: checkpoint.folder };
   }
 
@@ -197,12 +200,6 @@ interface Resumed {
   readonly state: RunState;
   readonly checkpoint: Parameters<typeof readParameters>[0];
   readonly folder: string;
-}
-
-function checksum(disk: Disk, text: string): string {
-  const sum = disk.startChecksum();
-  sum.update(new TextEncoder().encode(text));
-  return sum.digest();
 }
 
 const relativeTo = (base: string, path: string): string =>

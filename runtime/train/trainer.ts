@@ -94,7 +94,7 @@ export class Trainer {
   }
 
   async #train(): Promise<StepReport> {
-    const { device, training, corpus, order } = this.#parts;
+    const { device, training, corpus, order, output } = this.#parts;
     const { step, tokens, sequences, skippedInARow } = this.#progress;
     const started = performance.now();
     const now = { steps: step, tokens };
@@ -112,6 +112,7 @@ export class Trainer {
       sequences: sequences + batch.rows,
       skippedInARow: isSkipped ? skippedInARow + 1 : 0,
     };
+    output?.folder.keep();
     if (this.#progress.skippedInARow >= mostSkipped) await this.#stop(batch);
     const tokensPerSecond = (end.tokens - tokens) / seconds;
     const common = { loss, gradientNorm, learningRate, isSkipped, tokensPerSecond };

@@ -269,22 +269,86 @@ describe("a disk that fails", () => {
   }
 
   it("once, at any operation of a run: the run goes on or stops with path and errno, and what was saved resumes", async () => {
-    const outcomes = { wentOn: 0, stopped: 0 };
+    const outcomes = { wentOn: 0, stopped: 0, leftNothing: 0 };
     for (let index = 0; index < operations; index += 7) {
       const disk = new MemoryDisk();
       failing(disk, index, index % 2 === 0 ? "ENOSPC" : "EIO", false);
+      let steps = 0;
+      const onStep = () => void steps++;
       try {
-        await train(disk, { folder: "/run" });
+        await train(disk, { folder: "/run", observer: { onStep } });
         outcomes.wentOn++;
       } catch (error) {
         expect(String(error), `operation ${index}`).toMatch(/\/run.*(ENOSPC|EIO)|(ENOSPC|EIO).*\/run/s);
         outcomes.stopped++;
+        if (steps === 0) outcomes.leftNothing += await leftNothing(disk, `operation ${index}`);
       }
       disk.onOperation = () => {};
       await resumeToTheEnd(disk, `operation ${index}`);
     }
     expect(outcomes.wentOn).toBeGreaterThan(20);
     expect(outcomes.stopped).toBeGreaterThan(20);
+    expect(outcomes.leftNothing).toBeGreaterThan(20);
+  });
+
+  /** Where nothing was trained, neither a file nor the run's folder may stay. */
+  async function leftNothing(disk: MemoryDisk, what: string): Promise<number> {
+    disk.onOperation = () => {};
+    expect([...disk.files().keys()], what).toEqual([]);
+    expect(await disk.stat("/run"), what).toBeUndefined();
+    return 1;
+  }
+
+  it("that is full before the first step leaves no file and no folder behind", async () => {
+    let numFull = 0;
+    for (let free = 0; free < 40; free++) {
+      const disk = new MemoryDisk();
+      let writes = 0;
+      disk.onOperation = (operation, path) => {
+        if (operation === "write" && writes++ >= free) throw diskRefused("ENOSPC", operation, path);
+      };
+      let steps = 0;
+      const observer = { onStep: () => void steps++ };
+      await expect(train(disk, { folder: "/run", observer })).rejects.toThrow(/ENOSPC/);
+      if (steps === 0) numFull += await leftNothing(disk, `${free} writes`);
+      // Where steps were made, metrics say so; nothing stands there half written.
+      else expect([...disk.files().keys()].filter((path) => path.endsWith(".new"))).toEqual([]);
+    }
+    expect(numFull).toBeGreaterThan(10);
+  });
+
+  it("by a fault of the data, or by resuming where nothing is, a run leaves others' files and no folder", async () => {
+    const disk = new MemoryDisk();
+    const short = { tokens: new Int32Array(3), documentStarts: Int32Array.of(0) };
+    await expect(train(disk, { folder: "/a/b", corpus: { ...corpus, train: short } })).rejects.toThrow(
+      /too-few-tokens/,
+    );
+    await expect(train(disk, { folder: "/a/b", resume: true })).rejects.toThrow(/nothing-to-resume/);
+    expect(await disk.stat("/a")).toBeUndefined();
+    disk.plant("/a/b/notes.txt", "mine");
+    disk.plant("/a/b/spec.yaml", "mine as well");
+    await expect(train(disk, { folder: "/a/b", corpus: { ...corpus, train: short } })).rejects.toThrow(
+      /too-few-tokens/,
+    );
+    expect([...disk.files().keys()]).toEqual(["/a/b/notes.txt", "/a/b/spec.yaml"]);
+  });
+
+  it("on which every checkpoint is damaged: nothing is begun over it, and its whole weights are offered", async () => {
+    const disk = new MemoryDisk();
+    await train(disk, { folder: "/run" });
+    const [step2, step4] = ["000002", "000004"].map((step) => `/run/checkpoints/step-${step}`);
+    await disk.unlink(`${step2}/optimizer.safetensors`);
+    disk.plant(`${step4}/parameters.safetensors`, "no tensors");
+    const before = [...disk.files().keys()];
+    for (const options of [{ resume: true }, {}]) {
+      const error = String(await train(disk, { folder: "/run", ...options }).catch((e: unknown) => e));
+      expect(error).toMatch(options.resume === true ? /nothing-to-resume/ : /run-exists.*every checkpoint.*damaged/s);
+      expect(error).toContain(
+        `-o\`, from the weights that are still whole: \`--weights ${step2}/parameters.safetensors`,
+      );
+      expect(error).not.toContain("leave out");
+      expect([...disk.files().keys()]).toEqual(before);
+    }
   });
 
   /** Goes on from what is there, or from the start, and must end with the bits of a run without faults. */

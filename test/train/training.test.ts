@@ -1,8 +1,9 @@
 // Training as a whole: it learns, its bits follow from spec and data alone, and a run that stops goes on as if it had not.
 
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { trainBpe } from "../../runtime/data/bpe.ts";
 import { openRun } from "../../runtime/open-run.ts";
 import { openTiny, tinySpec } from "../runtime/tiny-model.ts";
 import { documents, makeCorpus, metricsOf, stateHash, trainTiny } from "./run-setup.ts";
@@ -179,6 +180,23 @@ describe("a run folder", () => {
     const { result, reports } = await trainTiny({ base, folder: run("straight"), resume: true }, { overrides });
     expect(reports).toEqual([]);
     expect(result).toMatchObject({ steps: 8, isStopped: false });
+  });
+
+  it("with another tokenizer in its place is not opened", async () => {
+    const folder = run("swapped");
+    await cp(run("straight"), folder, { recursive: true });
+    await (await openRun(folder, { threads: 1 })).model.close();
+    await writeFile(join(folder, "tokenizer.json"), trainBpe(new Map([["abab", 5]]), 258).json);
+    await expect(openRun(folder, { threads: 1 })).rejects.toThrow(
+      /train\/tokenizer-changed: the tokenizer is not the one/,
+    );
+  });
+
+  it("is told from a folder without a run", async () => {
+    const path = join(base, "a.txt");
+    for (const folder of [base, path, join(base, "nowhere")]) {
+      await expect(openRun(folder, { threads: 1 })).rejects.toMatchObject({ code: "train/no-run", kind: "input" });
+    }
   });
 
   it("takes a new run only when it has no checkpoint", async () => {
