@@ -1,16 +1,16 @@
 // `mspec train`: compiles a spec, trains it in a run folder, and says what it does.
 
-import { dirname, join, relative, resolve } from "node:path";
+import { dirname, join, normalize, relative, resolve } from "node:path";
 import { type Command, Option } from "commander";
-import type { BuildSource } from "../../runtime/build-source.ts";
 import type { Model } from "../../runtime/model.ts";
 import type { TrainResult } from "../../runtime/train/options.ts";
 import type { RunFolder } from "../../runtime/train/run-folder.ts";
 import * as say from "../source/messages/train.ts";
 import type { Spec } from "../spec/spec.ts";
 import { chooseDevice } from "./choose-device.ts";
+import { compileInMemory } from "./compile-in-memory.ts";
 import { threadsFlag } from "./number-flags.ts";
-import { deviceFlag, type deviceNames, outFlag, readSpecOrThrow, setFlag, warn } from "./spec-flags.ts";
+import { deviceFlag, type deviceNames, outFlag, readSpecOrThrow, setFlag } from "./spec-flags.ts";
 
 interface TrainFlags {
   readonly data?: readonly string[];
@@ -41,11 +41,14 @@ export function addTrainVerb(program: Command): void {
 
 async function trainSpec(path: string, flags: TrainFlags): Promise<void> {
   const spec = readSpecOrThrow(path, { set: [...flags.set, ...dataOverride(path, flags.data)] });
-  const out = flags.out ?? join("runs", spec.name);
-  const [{ RunFolder }, { nodeHost }] = await Promise.all([
+  const [{ RunFolder }, { nodeHost }, { checkUse, outputFolder }] = await Promise.all([
     import("../../runtime/train/run-folder.ts"),
     import("../../runtime/node-host.ts"),
+    import("./output-folder.ts"),
   ]);
+  const written = flags.out ?? join("runs", spec.name);
+  checkUse(outputFolder(written).path, "run");
+  const out = normalize(written).replace(/[/\\]+$/, "");
   const folder = await RunFolder.take(nodeHost, out);
   try {
     const model = await openForTraining(path, spec, folder, flags);
@@ -85,17 +88,6 @@ async function openForTraining(path: string, spec: Spec, folder: RunFolder, flag
   return openModel(source, { ...options, ...(isFile ? { tokenizer: resolve(dirname(path), tokenizer) } : {}) });
 }
 
-/** What `mspec compile` would write, without the bindings: nobody imports them from a run. */
-async function compileInMemory(spec: Spec): Promise<BuildSource> {
-  const { compile } = await import("../compile.ts");
-  const { outputFiles } = await import("../emit/output-files.ts");
-  const { memorySource } = await import("../../runtime/build-source.ts");
-  const build = compile(spec);
-  warn(build.programs.warnings);
-  const files = await outputFiles(build);
-  return memorySource(new Map(files.map((file) => [file.path, file.content])));
-}
-
 async function trainModel(path: string, spec: Spec, model: Model, folder: RunFolder, flags: TrainFlags): Promise<void> {
   if (flags.weights !== undefined) await model.loadWeights(flags.weights);
   const { printFacts } = await import("./print-facts.ts");
@@ -123,6 +115,10 @@ async function trainModel(path: string, spec: Spec, model: Model, folder: RunFol
 
 function printEnd(result: TrainResult, spec: Spec, folder: RunFolder, seconds: number): void {
   const { steps, tokens, loss, validationLoss, skipped, isStopped } = result;
+  if (steps === 0) {
+    process.stdout.write(`${say.stoppedBefore}\n`);
+    return;
+  }
   const lines = [say.summary({ seconds, tokens, loss, validationLoss, skipped })];
   if (isStopped) lines.push(say.stopped(steps, spec.train?.steps ?? steps));
   lines.push(say.whatNext(folder.path));
