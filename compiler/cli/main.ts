@@ -16,6 +16,7 @@ const verbs: ReadonlyMap<string, () => Promise<AddVerb>> = new Map([
   ["normalize", async () => (await import("./normalize.ts")).addNormalizeVerb],
   ["schema", async () => (await import("./schema.ts")).addSchemaVerb],
   ["tokenizer", async () => (await import("./tokenizer.ts")).addTokenizerVerb],
+  ["import", async () => (await import("./import.ts")).addImportVerb],
   ["train", async () => (await import("./train.ts")).addTrainVerb],
   ["generate", async () => (await import("./generate.ts")).addGenerateVerb],
   ["doctor", async () => (await import("./doctor.ts")).addDoctorVerb],

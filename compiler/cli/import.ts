@@ -1,0 +1,144 @@
+// `mspec import`: a checkpoint in Hugging Face's layout becomes a spec, weights under our names, and a tokenizer.
+
+import { basename, join, resolve } from "node:path";
+import type { Command } from "commander";
+import type { ImportedWeights, WantedParameter } from "../../runtime/files/import-weights.ts";
+import { Diagnostics, invariant } from "../source/diagnostic.ts";
+import * as say from "../source/messages/checkpoint-folder.ts";
+import type { Spec } from "../spec/spec.ts";
+import { outFlag } from "./spec-flags.ts";
+
+export function addImportVerb(program: Command): void {
+  program
+    .command("import")
+    .description("turn a Hugging Face checkpoint (model_type llama) into a spec and weights")
+    .argument("<folder>", "a folder with config.json and model.safetensors, or shards with their index")
+    .addOption(outFlag("the folder to make; it must not hold anything yet").makeOptionMandatory())
+    .addHelpText("after", after)
+    .action(importFolder);
+}
+
+const after = `
+The folder then holds model.yaml (each number with the key that it is from), model.safetensors (mspec's names, number
+formats as they are stored), tokenizer.json if there is one, and the other JSON files as they were, for \`mspec export\`.
+\`mspec generate\` reads such a folder, \`mspec train <folder>/model.yaml --weights <folder>/model.safetensors\` goes on
+from it, and \`mspec verify\` compares it with reference data. What mspec cannot say is refused, with the key and its value.`;
+
+async function importFolder(folder: string, { out }: { readonly out: string }): Promise<void> {
+  const { checkNewFolder, copyFiles, makeFolder, readSmallFile, writeNewFile } = await import("./new-folder.ts");
+  checkNewFolder(out);
+  const { nodeDisk } = await import("../../runtime/files/node-disk.ts");
+  await checkIsFolder(folder);
+  const tokenizerJson = await readSmallFile(join(folder, tokenizerFile));
+  const { text, spec, unread } = await specOf(folder, tokenizerJson !== undefined);
+  if (tokenizerJson !== undefined) await checkTokenizer(tokenizerJson, join(folder, tokenizerFile), spec);
+  const { openWeightShards } = await import("../../runtime/files/weight-shards.ts");
+  const { importWeights } = await import("../../runtime/files/import-weights.ts");
+  const { writeSafetensors } = await import("../../runtime/files/safetensors-writer.ts");
+  const shards = await openWeightShards(nodeDisk, folder);
+  try {
+    const parameters = await parametersOf(spec);
+    const weights = await importWeights(shards, "llama", parameters);
+    await makeFolder(out, async (made) => {
+      await writeNewFile(join(made, "model.yaml"), (write) => write(new TextEncoder().encode(text)));
+      await copyFiles(folder, made, keptFiles);
+      await writeNewFile(join(made, "model.safetensors"), (write) => writeSafetensors(weights.tensors, {}, write));
+      weights.checkFinite();
+    });
+    printEnd(out, weights, tokenizerJson !== undefined, unread);
+  } finally {
+    await shards.close();
+  }
+}
+
+const configFile = "config.json";
+const tokenizerFile = "tokenizer.json";
+
+/** What a checkpoint holds besides its weights; `mspec export` gives them back. */
+export const keptFiles = [
+  configFile,
+  tokenizerFile,
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "generation_config.json",
+  "chat_template.jinja",
+] as const;
+
+async function checkIsFolder(folder: string): Promise<void> {
+  const { nodeDisk } = await import("../../runtime/files/node-disk.ts");
+  const { foreignFormat } = await import("../../runtime/files/foreign-format.ts");
+  const { missingFile, noFolder, notSafetensors } = await import("../../runtime/messages/hugging-face.ts");
+  const kind = (await nodeDisk.stat(folder))?.kind;
+  if (kind === "file") {
+    const reader = await nodeDisk.openRead(folder);
+    try {
+      const foreign = await foreignFormat(reader);
+      if (foreign !== undefined) throw notSafetensors(folder, foreign.what, foreign.help);
+    } finally {
+      await reader.close();
+    }
+  }
+  if (kind !== "folder") throw noFolder(folder, kind === "file");
+  if ((await nodeDisk.stat(join(folder, configFile))) === undefined) throw missingFile(folder, configFile);
+}
+
+interface ImportedSpec {
+  readonly text: string;
+  readonly spec: Spec;
+  readonly unread: readonly string[];
+}
+
+async function specOf(folder: string, hasTokenizer: boolean): Promise<ImportedSpec> {
+  const { readSourceFile } = await import("../source/read-file.ts");
+  const { SourceText } = await import("../source/text.ts");
+  const { readConfig } = await import("../spec/read-config.ts");
+  const { specNameFrom, specTextFromConfig } = await import("../spec/from-config.ts");
+  const { readSpec } = await import("../spec/read.ts");
+  const diagnostics = new Diagnostics();
+  const source = readSourceFile(join(folder, configFile), diagnostics);
+  const facts = source && readConfig(source, diagnostics);
+  diagnostics.throwIfErrors();
+  const text = facts && specTextFromConfig(facts, { name: specNameFrom(basename(resolve(folder))), hasTokenizer });
+  const reading = text === undefined ? undefined : readSpec(new SourceText("model.yaml", text));
+  for (const diagnostic of reading?.diagnostics ?? []) diagnostics.add(diagnostic);
+  diagnostics.throwIfErrors();
+  invariant(
+    facts !== undefined && text !== undefined && reading?.spec !== undefined,
+    "a config without faults is a spec",
+  );
+  return { text, spec: reading.spec, unread: facts.unread };
+}
+
+/** Errors: faults of the file; `model/tokenizer-too-large` with both numbers. */
+async function checkTokenizer(json: Uint8Array, path: string, { model }: Spec): Promise<void> {
+  const { openTokenizer } = await import("../../runtime/data/tokenizer.ts");
+  const { tokenizerTooLarge } = await import("../../runtime/messages/model.ts");
+  const { vocab } = openTokenizer(new TextDecoder().decode(json), path);
+  if (vocab > model.vocab) throw tokenizerTooLarge(path, vocab, model.vocab);
+}
+
+/** The parameters that the model of a spec has, without compiling it. */
+async function parametersOf(spec: Spec): Promise<WantedParameter[]> {
+  const { buildModel } = await import("../model/model.ts");
+  const diagnostics = new Diagnostics();
+  const { parameters } = buildModel(spec, diagnostics);
+  diagnostics.throwIfErrors();
+  return parameters.map(({ name, dims }) => ({ name, dims: dims.map(({ size }) => size) }));
+}
+
+function printEnd(
+  folder: string,
+  { tensors }: ImportedWeights,
+  hasTokenizer: boolean,
+  unread: readonly string[],
+): void {
+  const parameters = tensors.reduce(
+    (count, { shape }) => count + shape.reduce((product, size) => product * size, 1),
+    0,
+  );
+  const dtypes = [...new Set(tensors.map(({ dtype }) => dtype))];
+  const facts = { folder, tensors: tensors.length, parameters, dtypes, hasTokenizer };
+  process.stdout.write(`${say.imported(facts)}\n`);
+  if (unread.length > 0) process.stderr.write(`${say.unreadKeys(unread)}\n`);
+}

@@ -1,0 +1,49 @@
+// What `mspec import`, `export` and `verify` say of folders and when they are done. Faults of weights are the runtime's.
+
+import type { Diagnostic } from "../diagnostic.ts";
+import { both, quoted } from "./words.ts";
+
+const whole = (path: string) => quoted(path, Number.POSITIVE_INFINITY);
+
+const mostNames = 3;
+
+export function folderNotEmpty(path: string, names: readonly string[]): Diagnostic {
+  const more = names.length - mostNames;
+  const told = names.slice(0, mostNames).map((name) => quoted(name));
+  return {
+    code: "output/not-empty",
+    severity: "error",
+    claim: `${whole(path)} already holds ${both(more > 0 ? [...told, `${more} more`] : told)}, and nothing is overwritten`,
+    help: "choose another folder with `-o`, or move that one away",
+  };
+}
+
+export const fileTooLarge = (path: string, bytes: number, most: number): Diagnostic => ({
+  code: "output/file-too-large",
+  severity: "error",
+  claim: `${whole(path)} has ${bytes} bytes, which is too much for what its name says`,
+  help: `at most ${most} are read; fetch the file again`,
+});
+
+export interface ImportFacts {
+  readonly folder: string;
+  readonly tensors: number;
+  readonly parameters: number;
+  readonly dtypes: readonly string[];
+  readonly hasTokenizer: boolean;
+}
+
+const count = (value: number): string => value.toLocaleString("en");
+
+export function imported({ folder, tensors, parameters, dtypes, hasTokenizer }: ImportFacts): string {
+  const next = hasTokenizer ? [`  mspec generate ${folder} --prompt "…"`] : [];
+  return [
+    `${folder}: ${count(tensors)} tensors, ${count(parameters)} parameters as ${both(dtypes)}${hasTokenizer ? ", a tokenizer" : "; no tokenizer.json was there"}`,
+    ...next,
+    `  mspec train ${folder}/model.yaml --weights ${folder}/model.safetensors --data … -o runs/first`,
+  ].join("\n");
+}
+
+/** Keys that nobody reads may still be meant: they are named, so that somebody can look. */
+export const unreadKeys = (keys: readonly string[]): string =>
+  `note: config.json has ${both(keys.map((key) => quoted(key)))}, which transformers' Llama does not read, and mspec does not`;
