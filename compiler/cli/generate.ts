@@ -2,6 +2,8 @@
 
 import { join } from "node:path";
 import type { Command } from "commander";
+import type { BuildSource } from "../../runtime/build-source.ts";
+import type { StreamingDecoder } from "../../runtime/data/tokenizer.ts";
 import type { Model } from "../../runtime/model.ts";
 import type { OpenRunOptions } from "../../runtime/open-run.ts";
 import * as say from "../source/messages/train.ts";
@@ -26,8 +28,10 @@ interface GenerateFlags {
 export function addGenerateVerb(program: Command): void {
   program
     .command("generate")
-    .description("continue a prompt with the newest checkpoint of a run, or with a compiled model and its weights")
-    .argument("<folder>", "a run folder, or a folder that mspec compile wrote")
+    .description(
+      "continue a prompt with a run's newest checkpoint, an imported model, or a compiled one and its weights",
+    )
+    .argument("<folder>", "a run folder, or a folder that mspec import or mspec compile wrote")
     .option("--prompt <text>", "what the text begins with (default: the beginning of a document)", "")
     .addOption(realFlag("temperature", "0 takes the most likely token (default: 0.8)"))
     .addOption(wholeFlag("top-k", "sample from the k most likely tokens (default: all)", 0))
@@ -35,7 +39,7 @@ export function addGenerateVerb(program: Command): void {
     .addOption(realFlag("min-p", "leave out tokens less likely than this share of the most likely one (default: 0)"))
     .addOption(wholeFlag("seed", "the same seed gives the same text (default: 0)", 0))
     .addOption(wholeFlag("max-tokens", "the most new tokens (default: 256)", 1))
-    .option("--weights <file>", "a safetensors file (default, for a compiled model: model.safetensors beside it)")
+    .option("--weights <file>", "a safetensors file (default, unless it is a run: model.safetensors in the folder)")
     .option("--tokenizer <file>", "a tokenizer.json (default: the one in the folder)")
     .addOption(deviceFlag("the device to run on"))
     .addOption(threadsFlag())
@@ -55,11 +59,16 @@ async function generate(folder: string, flags: GenerateFlags): Promise<void> {
     const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
     // The prompt stands before the first text: what is refused prints nothing.
     let before = prompt;
-    const onText = (text: string) => {
+    const print = (text: string) => {
+      if (text === "") return;
       process.stdout.write(before + text);
       before = "";
     };
-    const { reason } = await model.generate({ prompt, ...known, onText }, controller.signal);
+    const tokens = await tokensOf(model, prompt);
+    const decoder = decoderBehind(model, tokens);
+    const onToken = (token: number) => print(decoder.push(token));
+    const { reason } = await model.generate({ prompt: tokens, ...known, onToken }, controller.signal);
+    print(decoder.end());
     process.stdout.write(`${before}\n`);
     if (reason === "context") process.stderr.write(`${say.contextEnds(model.manifest.model.context)}\n`);
   } finally {
@@ -68,7 +77,31 @@ async function generate(folder: string, flags: GenerateFlags): Promise<void> {
   }
 }
 
-/** A run folder has checkpoints; a compiled model has a manifest and weights beside it. */
+/** The prompt as the model was trained to see one: behind the token that begins a document, if its tokenizer has one. */
+async function tokensOf(model: Model, prompt: string): Promise<number[]> {
+  const { documentStart } = await import("../../runtime/data/document-start.ts");
+  const start = model.tokenizerJson === undefined ? [] : documentStart(model.tokenizerJson);
+  return [...start, ...model.tokenizer.encode(prompt)];
+}
+
+/** Some tokenizers write a space before a token only where another stands before it. */
+function decoderBehind(model: Model, prompt: readonly number[]): StreamingDecoder {
+  const decoder = model.tokenizer.startDecoding();
+  for (const token of prompt) decoder.push(token);
+  return decoder;
+}
+
+const specFile = "model.yaml";
+
+/** What trains would only take memory: gradients and moments are three times the weights. */
+async function compileForServing(path: string): Promise<BuildSource> {
+  const { readSpecOrThrow } = await import("./spec-flags.ts");
+  const { compileInMemory } = await import("./compile-in-memory.ts");
+  const { data: _data, train: _train, ...spec } = readSpecOrThrow(path, { set: [] });
+  return compileInMemory({ ...spec, data: undefined, train: undefined });
+}
+
+/** A run folder has checkpoints, a compiled model a manifest, an imported one its spec; weights lie beside both. */
 async function openFolder(folder: string, flags: GenerateFlags): Promise<Model> {
   const options: OpenRunOptions = {
     device: chooseDevice(flags.device).name,
@@ -76,7 +109,10 @@ async function openFolder(folder: string, flags: GenerateFlags): Promise<Model> 
   };
   const { nodeHost, folderSource } = await import("../../runtime/node-host.ts");
   const exists = async (path: string) => (await nodeHost.disk.stat(path)) !== undefined;
-  if (!(await exists(join(folder, "manifest.json")))) {
+  const isCompiled = await exists(join(folder, "manifest.json"));
+  const spec = join(folder, specFile);
+  const isImported = !isCompiled && (await exists(spec));
+  if (!isCompiled && !isImported) {
     const { openRun } = await import("../../runtime/open-run.ts");
     const { model, warnings } = await openRun(folder, options);
     for (const sentence of warnings) process.stderr.write(`${say.warningLine(sentence)}\n`);
@@ -85,7 +121,8 @@ async function openFolder(folder: string, flags: GenerateFlags): Promise<Model> 
   const { openModel } = await import("../../runtime/open-model.ts");
   const beside = join(folder, "tokenizer.json");
   const tokenizer = flags.tokenizer ?? ((await exists(beside)) ? beside : undefined);
-  const model = await openModel(folderSource(folder), {
+  const source = isCompiled ? folderSource(folder) : await compileForServing(spec);
+  const model = await openModel(source, {
     ...options,
     ...(tokenizer === undefined ? {} : { tokenizer }),
   });
