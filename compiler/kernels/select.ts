@@ -48,7 +48,7 @@ export function selectKernels(graph: Graph, shared: Omit<PlannerShared, "tensors
     const request = choice.request(node);
     // The table's entry for a name takes requests of that name: the one place where that is not visible to the checker.
     (skeletons[request.skeleton] as SkeletonPlanner<SkeletonRequest>)(planner, request);
-    launches.push(...planner.launches);
+    for (const launch of planner.launches) launches.push(launch);
     const kernels = new Set(planner.launches.map(({ kernel }) => kernel.facts.name));
     if (kernels.size > 0) {
       planner.note("kernel", `${node.op} (${node.direction}) runs as ${[...kernels].join(", ")}: ${choice.because}`);

@@ -13,6 +13,8 @@ interface Factor {
 }
 
 const mostElements = 2n ** 53n;
+/** Tokens that are computed at once; kernels of more than 2^20 rows are planned for minutes and need terabytes. */
+const mostTokens = 2n ** 20n;
 
 /** Refuses a spec whose tensors, counts or clocks go beyond 2^53. */
 export function checkLimits(
@@ -69,6 +71,7 @@ class LimitCheck {
       value: widest,
       place: this.#model.placeOf("width"),
     };
+    if (!this.#tokens("a micro-batch", [micro, length])) return;
     if (!this.#product("an activation", [micro, length, channels])) return;
     const most = Math.max(...batch.sequences.pieces.flatMap(({ from, to }) => [from, to]));
     const sequences = { name: "sequences", value: most, place: batchSection.placeOf("sequences") };
@@ -76,8 +79,9 @@ class LimitCheck {
     this.#product("the count of tokens", [count, sequences, length]);
   }
 
-  serving({ layers }: ModelSpec, { pages, page }: ServeSpec): void {
+  serving({ layers }: ModelSpec, { pages, page, tokens }: ServeSpec): void {
     const serve = this.#root.section("serve");
+    if (!this.#tokens("a call", [{ name: "tokens", value: tokens, place: serve.placeOf("tokens") }])) return;
     const channels = layers.reduce((sum, { attention }) => sum + 2 * attention.kvHeads * attention.headDim, 0);
     this.#product("the cache", [
       { name: "pages", value: pages, place: serve.placeOf("pages") },
@@ -95,12 +99,27 @@ class LimitCheck {
   }
 
   #product(what: string, factors: readonly Factor[]): boolean {
-    const product = factors.reduce((value, factor) => value * BigInt(factor.value), 1n);
+    const product = productOf(factors);
     if (product <= mostElements) return true;
-    const largest = factors.reduce((a, b) => (b.value > a.value ? b : a));
-    const names = factors.map(({ name }) => name).join(" * ");
-    const values = factors.map(({ value }) => value).join(" * ");
-    this.#diagnostics.add(say.tooManyElements(what, `${names} = ${values} = ${product}`, largest.place));
+    this.#diagnostics.add(say.tooManyElements(what, wordsOf(factors, product), largestOf(factors).place));
     return false;
   }
+
+  #tokens(what: string, factors: readonly Factor[]): boolean {
+    const product = productOf(factors);
+    if (product <= mostTokens) return true;
+    this.#diagnostics.add(say.tooManyTokens(what, wordsOf(factors, product), largestOf(factors).place));
+    return false;
+  }
+}
+
+const productOf = (factors: readonly Factor[]): bigint =>
+  factors.reduce((value, factor) => value * BigInt(factor.value), 1n);
+
+const largestOf = (factors: readonly Factor[]): Factor => factors.reduce((a, b) => (b.value > a.value ? b : a));
+
+function wordsOf(factors: readonly Factor[], product: bigint): string {
+  const names = factors.map(({ name }) => name).join(" * ");
+  const values = factors.map(({ value }) => value).join(" * ");
+  return factors.length === 1 ? `${names} = ${product}` : `${names} = ${values} = ${product}`;
 }

@@ -47,8 +47,10 @@ export function resolveTrain(train: Section, model: Section): TrainSpec | undefi
   const init = readInit(train);
   const batch = train.isGiven("batch") ? resolveBatch(train.section("batch"), sequence, length) : undefined;
   // Without a batch there is no clock, but what is wrong with the text of the schedules is told all the same.
-  const learningRate = scheduleOf(train, "lr", { kind: "real", least: 0 }, batch);
-  const clip = train.isGiven("clip") ? scheduleOf(train, "clip", { kind: "real", above: 0 }, batch) : undefined;
+  const learningRate = scheduleOf(train, "lr", { kind: "real", least: 0, isFloat: true }, batch);
+  const clip = train.isGiven("clip")
+    ? scheduleOf(train, "clip", { kind: "real", above: 0, isFloat: true }, batch)
+    : undefined;
   const counts = ["seed", "evaluate_every", "save_every", "sample_every"].map((name) => train.number(name));
   const [seed, evaluateEvery, saveEvery, sampleEvery] = counts;
   if (
@@ -102,7 +104,7 @@ function betasOf(optimizer: Section): readonly [number, number] | undefined {
   const node = optimizer.node("betas");
   const given = (node?.kind === "list" ? node.items : []).map((item, i) => {
     const path = `${optimizer.pathOf("betas")}[${i}]`;
-    const bounds = { kind: "real", least: 0, below: 1 } as const;
+    const bounds = { kind: "real", least: 0, below: 1, isFloat: true } as const;
     return item.kind === "scalar" ? optimizer.numberOf(item.text, bounds, path) : undefined;
   });
   const [first, second] = optimizer.isGiven("betas") ? given : optimizer.fallbackItems("betas").map(Number);

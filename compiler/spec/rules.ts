@@ -10,6 +10,7 @@ import * as say from "../source/messages/rule.ts";
 import type { ExpressionText, Place } from "../source/text.ts";
 import type { YamlNode, YamlScalar } from "../source/yaml-node.ts";
 import { tileStep } from "../targets/wasm/limits.ts";
+import { floatFault } from "./scalar-fault.ts";
 import type { Section } from "./section.ts";
 import { everyOperation, readSelector, type Selector } from "./selector.ts";
 import type { Distribution, Format, PrecisionRule, RecomputeRule, Signature, TileRule } from "./spec.ts";
@@ -179,7 +180,14 @@ function initRule(train: Section, selector: Selector, text: ExpressionText, key:
   const values = syntax.arguments.map((argument) => train.evaluate(argument, text, key));
   const [first, second] = values;
   const place = text.place(syntax.span);
-  if (values.includes(undefined)) return [];
+  const known = values.filter((value) => value !== undefined);
+  if (known.length < values.length) return [];
+  const faults = known.map((value) => floatFault(value, { kind: "real", isFloat: true }, key, String(value), place));
+  const fault = faults.find((found) => found !== undefined);
+  if (fault !== undefined) {
+    diagnostics.add(fault);
+    return [];
+  }
   switch (syntax.kind) {
     case "normal":
       if (first !== undefined && first >= 0)
@@ -208,7 +216,7 @@ export function readWeightDecay(optimizer: Section): { selector: Selector; value
       : [{ selector: everyOperation(optimizer.placeOf("weight_decay")), value, key: path }];
   }
   return readEntries(optimizer, node, path, "without").flatMap(({ selector, value: { text }, key }) => {
-    const value = optimizer.numberOf(text, { kind: "real", least: 0 }, key);
+    const value = optimizer.numberOf(text, { kind: "real", least: 0, isFloat: true }, key);
     return value === undefined ? [] : [{ selector, value, key }];
   });
 }

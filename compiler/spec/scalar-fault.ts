@@ -2,6 +2,7 @@
 
 import type { Diagnostic } from "../source/diagnostic.ts";
 import * as say from "../source/messages/key.ts";
+import type { Place } from "../source/text.ts";
 import type { YamlScalar } from "../source/yaml-node.ts";
 import { expressionPattern, type NumberShape, type Shape } from "./shape.ts";
 import { nodeWords } from "./words.ts";
@@ -56,7 +57,23 @@ function numberFault(node: YamlScalar, value: number, shape: NumberShape, path: 
     return say.fraction(path, text, Number.isInteger(value) ? value : undefined, node.place);
   }
   if (shape.kind === "whole" && Math.abs(value) > 2 ** 53) return say.beyondExact(path, text, node.place);
-  return isWithin(value, shape) ? undefined : say.outOfRange(path, text, shape, node.place);
+  if (!isWithin(value, shape)) return say.outOfRange(path, text, shape, node.place);
+  return floatFault(value, shape, path, text, node.place);
+}
+
+/** What is wrong with a number that kernels compute with; `words` is the number as it is written. */
+export function floatFault(
+  value: number,
+  { isFloat, ...bounds }: NumberShape,
+  path: string,
+  words: string,
+  place: Place,
+): Diagnostic | undefined {
+  const rounded = Math.fround(value);
+  if (!isFloat) return undefined;
+  if (!Number.isFinite(rounded)) return say.beyondFloat(path, words, place);
+  // 1 - 2^-30 is below 1, but not as a float.
+  return !isWithin(rounded, bounds) ? say.roundsToBound(path, words, rounded, place) : undefined;
 }
 
 export function isWithin(value: number, { least, most, above, below }: NumberShape): boolean {

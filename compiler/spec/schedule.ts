@@ -6,7 +6,7 @@ import type { Expression, ExtentSyntax, SchedulePieceSyntax } from "../formula/s
 import * as sayKey from "../source/messages/key.ts";
 import * as say from "../source/messages/schedule.ts";
 import type { ExpressionText, Place } from "../source/text.ts";
-import { isWithin } from "./scalar-fault.ts";
+import { floatFault, isWithin } from "./scalar-fault.ts";
 import type { Section } from "./section.ts";
 import type { NumberShape } from "./shape.ts";
 import type { Schedule, SchedulePiece } from "./spec.ts";
@@ -96,9 +96,14 @@ class Drafter {
 
   #value(tree: Expression): number | undefined {
     const value = this.#section.evaluate(tree, this.#text, this.#path);
-    if (value === undefined || isWithin(value, this.#bounds)) return value;
+    if (value === undefined) return undefined;
     const place = this.#text.place(tree.span);
-    this.#section.reading.diagnostics.add(sayKey.outOfRange(this.#path, String(value), this.#bounds, place));
+    const words = String(value);
+    const fault = isWithin(value, this.#bounds)
+      ? floatFault(value, this.#bounds, this.#path, words, place)
+      : sayKey.outOfRange(this.#path, words, this.#bounds, place);
+    if (fault === undefined) return value;
+    this.#section.reading.diagnostics.add(fault);
     return undefined;
   }
 

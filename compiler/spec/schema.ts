@@ -24,8 +24,14 @@ function optional(shape: Shape, description: string, fallback?: string, aliases:
 const count: Shape = { kind: "whole", least: 1 };
 const countOrNone: Shape = { kind: "whole", least: 0 };
 const positive: Shape = { kind: "real", above: 0 };
+/** Numbers that kernels compute with. */
+const positiveFloat: Shape = { kind: "real", above: 0, isFloat: true };
+const decay: Shape = { kind: "real", least: 0, isFloat: true };
 const formula: Shape = { kind: "formula" };
 const selectorMap = (of: Shape): Shape => ({ kind: "map", keys: "selector", of });
+
+/** Positions are exact as floats up to here, and masks compute with them. */
+export const mostContext = 2 ** 24;
 
 /** More than any model has, few enough for a graph to be built of them. */
 export const mostLayers = 1024;
@@ -116,7 +122,7 @@ function blocks(keys: Keys): Shape {
 
 const model = section({
   vocab: needed(count, "Number of tokens that the model knows.", ["vocab_size", "padded_vocab_size"]),
-  context: needed(count, "The longest position the model is built for.", [
+  context: needed({ kind: "whole", least: 1, most: mostContext }, "The longest position the model is built for.", [
     "max_position_embeddings",
     "n_positions",
     "n_ctx",
@@ -137,7 +143,7 @@ const model = section({
         "normalization",
         "norm_type",
       ]),
-      eps: optional(positive, "Added to the mean square.", "1e-5", [
+      eps: optional(positiveFloat, "Added to the mean square.", "1e-5", [
         "rms_norm_eps",
         "layer_norm_eps",
         "norm_epsilon",
@@ -179,14 +185,14 @@ const data = section({
 const optimizer = section({
   kind: optional({ kind: "choice", words: ["adamw"] }, "Adam with decoupled weight decay.", "adamw", ["optim"]),
   betas: optional(
-    { kind: "list", of: { kind: "real", least: 0, below: 1 }, least: 2, most: 2 },
+    { kind: "list", of: { kind: "real", least: 0, below: 1, isFloat: true }, least: 2, most: 2 },
     "Decay of the first and the second moment.",
     "[0.9, 0.95]",
     ["adam_beta1", "adam_beta2", "adam_betas"],
   ),
-  eps: optional(positive, "Added to the root of the second moment.", "1e-8", ["adam_epsilon", "adam_eps"]),
+  eps: optional(positiveFloat, "Added to the root of the second moment.", "1e-8", ["adam_epsilon", "adam_eps"]),
   weight_decay: optional(
-    { kind: "either", shapes: [{ kind: "real", least: 0 }, selectorMap({ kind: "real", least: 0 })] },
+    { kind: "either", shapes: [decay, selectorMap(decay)] },
     "Decoupled weight decay: a number for all, or numbers by selector.",
     "0",
     ["wd"],

@@ -10,7 +10,7 @@ import * as saySize from "../source/messages/size.ts";
 import { nearest } from "../source/suggestions.ts";
 import type { ExpressionText, Place, Span } from "../source/text.ts";
 import type { YamlMap, YamlNode } from "../source/yaml-node.ts";
-import { isWithin } from "./scalar-fault.ts";
+import { floatFault, isWithin } from "./scalar-fault.ts";
 import { branches, fallbackItems, fallbackText, type Key, type NumberShape, type SectionShape } from "./shape.ts";
 import type { FaultyNodes } from "./structure.ts";
 
@@ -215,6 +215,8 @@ export class Section {
       throw new DiagnosticError([sayKey.beyondExact(path, words, place)]);
     }
     if (!isWithin(value, shape)) throw new DiagnosticError([sayKey.outOfRange(path, words, shape, place)]);
+    const fault = floatFault(value, shape, path, words, place);
+    if (fault !== undefined) throw new DiagnosticError([fault]);
     return size;
   }
 

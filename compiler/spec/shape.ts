@@ -27,6 +27,8 @@ export interface NumberShape {
   /** Bounds that the number itself may not reach. */
   readonly above?: number;
   readonly below?: number;
+  /** Kernels compute with it: it must be an f32, and where it must be above 0, still be so when it is rounded. */
+  readonly isFloat?: true;
 }
 
 /** Kinds of expression that are written as text. */

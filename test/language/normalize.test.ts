@@ -135,7 +135,7 @@ test("the specs of the repository are stable", () => {
 
 test("any numbers are stable", () => {
   const whole = fc.integer({ min: 1, max: 10_000 });
-  const real = fc.double({ min: 1e-300, max: 1e300, noNaN: true });
+  const real = fc.double({ min: 1e-37, max: 3e38, noNaN: true });
   fc.assert(
     fc.property(whole, whole, whole, real, real, real, (heads, half, steps, eps, rate, deviation) => {
       const overrides = [

@@ -150,7 +150,7 @@ describe("numbers of a spec", () => {
   test.each([
     ["intermediate: 96", "intermediate: 10^15", "9:8"],
     ["heads: 4", "heads: 10^9, head_dim: 10^9", "8:14"],
-    ["sequences: 8", "sequences: 10^15", "11:23"],
+    ["sequences: 8", "sequences: 10^15, micro: 1", "11:23"],
     ["steps: 100", "steps: 2^52", "12:10"],
   ])("A18: so is %s replaced by %s", (part, by, place) => {
     expect(specFaults(smallSpecWith([part, by]))).toEqual([`error ${place} model/too-large`]);

@@ -95,6 +95,18 @@ export function notFinite(path: string, words: string, place: Place): Diagnostic
   return error("not-finite", `${path} is ${words}, larger than any number (1.8e308)`, place);
 }
 
+export function beyondFloat(path: string, words: string, place: Place): Diagnostic {
+  return error("beyond-float", `${path} is ${words}, larger than the largest 32-bit float`, place, {
+    details: ["kernels compute with 32-bit floats, and the largest is 3.4028235e38"],
+  });
+}
+
+export function roundsToBound(path: string, words: string, rounded: number, place: Place): Diagnostic {
+  return error("rounds-to-bound", `${path} is ${words}, which is ${rounded} as a 32-bit float`, place, {
+    details: ["kernels compute with 32-bit floats: the smallest above 0 is 1.4e-45, the largest below 1 is 0.99999994"],
+  });
+}
+
 export function unknownWord(path: string, found: string, words: readonly string[], place: Place): Diagnostic {
   return error("unknown-word", `${path} is ${either(words.map((word) => quoted(word)))}, not ${quoted(found)}`, place);
 }

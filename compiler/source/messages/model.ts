@@ -76,3 +76,11 @@ export function tokensBelowSequences(
 export function tooManyElements(what: string, product: string, place: Place): Diagnostic {
   return error("too-large", `${what} has more than 2^53 elements`, place, { details: [product] });
 }
+
+/** `product` spells the arithmetic with its result, as of tooManyElements. */
+export function tooManyTokens(what: string, product: string, place: Place): Diagnostic {
+  return error("too-many-tokens", `${what} has more than 2^20 tokens`, place, {
+    details: [product, "2^20 = 1048576"],
+    help: what === "a call" ? "serve fewer tokens per call" : "give `train.batch.micro`, or a shorter `train.sequence`",
+  });
+}
