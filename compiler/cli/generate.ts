@@ -6,13 +6,14 @@ import type { BuildSource } from "../../runtime/build-source.ts";
 import type { StreamingDecoder } from "../../runtime/data/tokenizer.ts";
 import type { Model } from "../../runtime/model.ts";
 import type { OpenRunOptions } from "../../runtime/open-run.ts";
+import { DiagnosticError } from "../source/diagnostic.ts";
 import * as say from "../source/messages/train.ts";
 import { chooseDevice } from "./choose-device.ts";
 import { realFlag, threadsFlag, wholeFlag } from "./number-flags.ts";
 import { deviceFlag, type deviceNames } from "./spec-flags.ts";
 
 interface GenerateFlags {
-  readonly prompt: string;
+  readonly prompt?: string;
   readonly temperature?: number;
   readonly topK?: number;
   readonly topP?: number;
@@ -32,7 +33,7 @@ export function addGenerateVerb(program: Command): void {
       "continue a prompt with a run's newest checkpoint, an imported model, or a compiled one and its weights",
     )
     .argument("<folder>", "a run folder, or a folder that mspec import or mspec compile wrote")
-    .option("--prompt <text>", "what the text begins with (default: the beginning of a document)", "")
+    .option("--prompt <text>", "what the text begins with (default: the beginning of a document)")
     .addOption(realFlag("temperature", "0 takes the most likely token (default: 0.8)"))
     .addOption(wholeFlag("top-k", "sample from the k most likely tokens (default: all)", 0))
     .addOption(realFlag("top-p", "sample from the most likely tokens that together have this probability (default: 1)"))
@@ -54,7 +55,7 @@ async function generate(folder: string, flags: GenerateFlags): Promise<void> {
   const onInterrupt = () => controller.abort();
   process.once("SIGINT", onInterrupt);
   try {
-    const { prompt, temperature, topK, topP, minP, seed, maxTokens } = flags;
+    const { prompt = "", temperature, topK, topP, minP, seed, maxTokens } = flags;
     const given = { temperature, topK, topP, minP, seed, maxTokens };
     const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
     // The prompt stands before the first text: what is refused prints nothing.
@@ -101,6 +102,13 @@ async function compileForServing(path: string): Promise<BuildSource> {
   return compileInMemory({ ...spec, data: undefined, train: undefined });
 }
 
+/** A run has weights and a tokenizer of its own; what is no run at all is told by whoever opens it. */
+function refuseFlagsOfCompiled(folder: string, isFolder: boolean, { weights, tokenizer }: GenerateFlags): void {
+  if (!isFolder) return;
+  const flag = weights !== undefined ? "--weights" : tokenizer !== undefined ? "--tokenizer" : undefined;
+  if (flag !== undefined) throw new DiagnosticError([say.onlyForCompiled(folder, flag)]);
+}
+
 /** A run folder has checkpoints, a compiled model a manifest, an imported one its spec; weights lie beside both. */
 async function openFolder(folder: string, flags: GenerateFlags): Promise<Model> {
   const options: OpenRunOptions = {
@@ -109,10 +117,12 @@ async function openFolder(folder: string, flags: GenerateFlags): Promise<Model> 
   };
   const { nodeHost, folderSource } = await import("../../runtime/node-host.ts");
   const exists = async (path: string) => (await nodeHost.disk.stat(path)) !== undefined;
-  const isCompiled = await exists(join(folder, "manifest.json"));
+  const isFolder = (await nodeHost.disk.stat(folder))?.kind === "folder";
+  const isCompiled = isFolder && (await exists(join(folder, "manifest.json")));
   const spec = join(folder, specFile);
-  const isImported = !isCompiled && (await exists(spec));
+  const isImported = isFolder && !isCompiled && (await exists(spec));
   if (!isCompiled && !isImported) {
+    refuseFlagsOfCompiled(folder, isFolder, flags);
     const { openRun } = await import("../../runtime/open-run.ts");
     const { model, warnings } = await openRun(folder, options);
     for (const sentence of warnings) process.stderr.write(`${say.warningLine(sentence)}\n`);

@@ -1,6 +1,7 @@
 // The command line: loads the file of the verb that is asked for and turns what goes wrong into a message and an exit code.
 
 import { Command } from "commander";
+import { diskRefused } from "../../runtime/messages/disk.ts";
 import { packageVersion } from "../source/package-root.ts";
 import { exitCodes, reportFailure } from "./report-failure.ts";
 
@@ -24,23 +25,39 @@ const verbs: ReadonlyMap<string, () => Promise<AddVerb>> = new Map([
 
 /** Runs one command; the process is left to end by itself. */
 export async function run(argv: readonly string[]): Promise<number> {
-  // Whoever reads the output may stop early (`mspec dump … | head`): that is no fault.
-  for (const stream of [process.stdout, process.stderr]) {
-    if (!stream.listeners("error").includes(ignoreClosedPipe)) stream.on("error", ignoreClosedPipe);
+  for (const [stream, onError] of outputs) {
+    if (!stream.listeners("error").includes(onError)) stream.on("error", onError);
   }
   try {
     const program = await programFor(argv);
     if (argv.length === 0) program.help({ error: true });
     await program.parseAsync([...argv], { from: "user" });
+    // A text that was printed last may be refused only now.
+    await new Promise((resolve) => setImmediate(resolve));
     return Number(process.exitCode ?? exitCodes.done);
   } catch (error) {
     return reportFailure(error, argv);
   }
 }
 
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== "EPIPE") throw error;
+/**
+ * Whoever reads the output may stop early (`mspec dump … | head`): that is no fault. A full disk behind it is one, told once;
+ * it does not end the work, since a training is worth more than its log.
+ */
+function onOutputError(error: NodeJS.ErrnoException): void {
+  if (error.code === "EPIPE" || process.exitCode === exitCodes.environment) return;
+  process.exitCode = reportFailure(diskRefused(error.code ?? String(error), "write", "the standard output"), []);
 }
+
+/** Nobody can be told. */
+function onMessageError(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") process.exitCode = exitCodes.environment;
+}
+
+const outputs = [
+  [process.stdout, onOutputError],
+  [process.stderr, onMessageError],
+] as const;
 
 /** Commander with the verb that is asked for, or with all of them where help or a suggestion needs every name. */
 async function programFor(argv: readonly string[]): Promise<Command> {

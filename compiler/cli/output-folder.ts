@@ -67,6 +67,16 @@ export function outputFolder(out: string): OutputFolder {
   return { path: join(real, ...missing), exists: missing.length === 0 };
 }
 
+/** Files that only a run has, or only a compiled model: a folder with both would be neither. */
+export type FolderUse = "run" | "compiled model";
+
+/** Refuses a folder that already serves another use. */
+export function checkUse(path: string, wanted: FolderUse): void {
+  const isThere = (name: string): boolean => entryAt(join(path, name)) !== undefined;
+  if (wanted === "compiled model" && (isThere("checkpoints") || isThere("compiled"))) refuse(say.holdsRun(path));
+  if (wanted === "run" && isThere("manifest.json")) refuse(say.holdsCompiled(path));
+}
+
 /** A link at the end or on the way of `-o` itself is the user's choice; it must lead to a folder. */
 function realFolder(path: string): string {
   const real = attempt("look at", path, () => realpathOf(path));

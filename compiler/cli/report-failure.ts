@@ -38,8 +38,13 @@ const print = (text: string): void => {
 /** Commander ends with an error after it has printed help or the version, too. */
 function reportUsage({ code, message }: CommanderError, argv: readonly string[]): number {
   if (code === "commander.helpDisplayed" || code === "commander.version") return exitCodes.done;
-  if (code !== "commander.help") print(say.usage(code.replace(/^commander\./, ""), message, argv[0]));
+  if (code !== "commander.help") print(say.usage(code.replace(/^commander\./, ""), message, verbOf(argv)));
   return exitCodes.input;
+}
+
+/** The words that `--help` goes behind: `tokenizer` alone of all verbs has verbs of its own. */
+function verbOf([verb, second]: readonly string[]): string | undefined {
+  return verb === "tokenizer" && second === "train" ? "tokenizer train" : verb;
 }
 
 function messageOf(error: unknown): string {

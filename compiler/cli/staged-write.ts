@@ -33,7 +33,7 @@ export function replaceFiles({ out, files, marker, obsolete }: FolderChange): Wr
   const changed = files.filter((file) => !holds(join(folder, file.path), file.content));
   const removed = obsolete(folder);
   if (changed.length + removed.length === 0) return { folder, numChanged: 0 };
-  const stage = new Stage(folder);
+  const stage = new Stage(folder, folder);
   try {
     // The marker goes aside even if it is the same: while it is missing, nobody takes the folder for whole.
     const staged = changed.some((file) => file.path === marker)
@@ -53,7 +53,7 @@ function createWhole(folder: string, files: readonly OutputFile[]): Written {
   const outermost = createFolders(parent);
   recoverStages(parent, undefined);
   let isDone = false;
-  const stage = new Stage(parent);
+  const stage = new Stage(parent, folder);
   try {
     stage.write(files);
     attempt("rename", folder, () => renameSync(stage.fresh, folder));
@@ -77,10 +77,13 @@ const addedList = "added.json";
 /** A folder of its own beside the files: `new/` holds what comes, `old/` what was replaced. */
 class Stage {
   readonly #folder: string;
+  /** Where the files will be: what messages name. */
+  readonly #target: string;
   readonly #path: string;
 
-  constructor(folder: string) {
+  constructor(folder: string, target: string) {
     this.#folder = folder;
+    this.#target = target;
     this.#path = join(folder, `.mspec-${process.pid}-${randomBytes(4).toString("hex")}`);
     attempt("create", folder, () => mkdirSync(this.#path));
   }
@@ -93,7 +96,7 @@ class Stage {
     const folders = new Set(files.map(({ path }) => dirname(join(this.fresh, path))));
     for (const folder of [this.fresh, ...folders]) createFolders(folder);
     for (const { path, content } of files) {
-      attempt("write", join(this.#folder, path), () => writeFileSync(join(this.fresh, path), content));
+      attempt("write", join(this.#target, path), () => writeFileSync(join(this.fresh, path), content));
     }
   }
 

@@ -1,6 +1,7 @@
 // `mspec tokenizer train`: a byte-level BPE tokenizer from text files, as a standard tokenizer.json.
 
 import type { Command } from "commander";
+import { DiagnosticError } from "../source/diagnostic.ts";
 import * as say from "../source/messages/tokenizer.ts";
 import { wholeFlag } from "./number-flags.ts";
 import { outFlag } from "./spec-flags.ts";
@@ -45,6 +46,7 @@ async function trainTokenizer(patterns: readonly string[], flags: TrainFlags): P
     bytes += read.fingerprint.bytes;
     skipped += read.skippedLines;
   }
+  if (words.size === 0) throw new DiagnosticError([say.noText(patterns, files.length)]);
   process.stdout.write(`${say.corpusRead(files.length, documents, bytes, words.size)}\n`);
   if (skipped > 0) process.stderr.write(`${say.linesSkipped(skipped)}\n`);
   const { json, vocab } = trainBpe(words, flags.vocab);

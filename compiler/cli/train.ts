@@ -1,6 +1,6 @@
 // `mspec train`: compiles a spec, trains it in a run folder, and says what it does.
 
-import { dirname, join, normalize, relative, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import type { Model } from "../../runtime/model.ts";
 import type { TrainResult } from "../../runtime/train/options.ts";
@@ -48,7 +48,7 @@ async function trainSpec(path: string, flags: TrainFlags): Promise<void> {
   ]);
   const written = flags.out ?? join("runs", spec.name);
   checkUse(outputFolder(written).path, "run");
-  const out = normalize(written).replace(/[/\\]+$/, "");
+  const out = written.replace(/(?<=[^/\\])[/\\]+$/, "");
   const folder = await RunFolder.take(nodeHost, out);
   try {
     const model = await openForTraining(path, spec, folder, flags);

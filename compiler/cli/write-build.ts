@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { OutputFile } from "../emit/output-files.ts";
 import * as say from "../source/messages/output.ts";
 import type { Spec } from "../spec/spec.ts";
-import { isReservedName, outputFolder, refuse } from "./output-folder.ts";
+import { checkUse, isReservedName, outputFolder, refuse } from "./output-folder.ts";
 import { replaceFiles, type Written } from "./staged-write.ts";
 
 const manifestFile = "manifest.json";
@@ -15,7 +15,7 @@ const manifestFile = "manifest.json";
 export function outputPath(out: string | undefined, { name, placeOf }: Spec): string {
   if (out === undefined && isReservedName(name)) refuse(say.reservedSpecName(name, placeOf("name")));
   const path = out ?? join("generated", name);
-  outputFolder(path);
+  checkUse(outputFolder(path).path, "compiled model");
   return path;
 }
 

@@ -51,7 +51,7 @@ export function badLine(path: string, line: number, reason: string): Fault {
     `a line of the data cannot be used: ${reason}`,
     `${path}:${line}`,
     [],
-    "mend the line, or set `data.skip_bad_lines: true` to leave such lines out and count them",
+    "mend the line, or leave such lines out and count them: `data.skip_bad_lines: true` in a spec, `--skip-bad-lines` for `mspec tokenizer train`",
   );
 }
 

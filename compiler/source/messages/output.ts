@@ -40,6 +40,20 @@ export const throughLink = (path: string): Diagnostic =>
     "remove the link, or choose another folder with `-o`",
   );
 
+export const holdsRun = (path: string): Diagnostic =>
+  error(
+    "holds-run",
+    `${pathText(path)} holds a run, and a compiled model among its files would be taken for the run's own`,
+    "choose another folder with `-o`; a run has its compiled model in its folder compiled/",
+  );
+
+export const holdsCompiled = (path: string): Diagnostic =>
+  error(
+    "holds-compiled-model",
+    `${pathText(path)} holds a compiled model, and a run among its files could not be told from it`,
+    "choose another folder with `-o`, such as runs/first",
+  );
+
 export const nameTooLong = (path: string): Diagnostic =>
   error("name-too-long", `${pathText(path)} is longer than the file system allows`, "choose a shorter path with `-o`");
 

@@ -1,6 +1,8 @@
 // What `mspec train` says before, while and after it trains. Faults are the runtime's.
 
+import type { Diagnostic } from "../diagnostic.ts";
 import { size } from "./device.ts";
+import { quoted } from "./words.ts";
 
 export const count = (value: number): string => Math.round(value).toLocaleString("en");
 
@@ -82,6 +84,8 @@ export const stopping = (signal: string): string =>
 export const stopped = (step: number, steps: number): string =>
   `stopped after step ${step} of ${steps}; \`--resume\` goes on from there`;
 
+export const stoppedBefore = "stopped before the first step: nothing was trained, and nothing is left behind";
+
 export interface SummaryFacts {
   readonly seconds: number;
   readonly tokens: number;
@@ -102,5 +106,12 @@ export function summary({ seconds, tokens, loss, validationLoss, skipped }: Summ
 
 export const whatNext = (folder: string): string =>
   `the report is ${folder}/report.html; \`mspec generate ${folder} --prompt "…"\` lets it write`;
+
+export const onlyForCompiled = (folder: string, flag: string): Diagnostic => ({
+  code: "generate/not-for-runs",
+  severity: "error",
+  claim: `\`${flag}\` is for compiled models, and ${quoted(folder, Number.POSITIVE_INFINITY)} is a run with its own`,
+  help: `leave it out, or name the compiled model of the run: ${quoted(`${folder}/compiled`, Number.POSITIVE_INFINITY)}`,
+});
 
 export const contextEnds = (context: number): string => `the text ends where the model's context of ${context} does`;
