@@ -67,7 +67,7 @@ export function buildPrograms(spec: Spec, measure = unmeasured): Programs {
     differentiated.map((graph) => (graph === extend ? graph : accumulateLoss(graph, lossPrograms[graph.name]))),
   );
   measure("check rules", () => {
-    for (const problem of ruleProblems(spec, summed, counts)) diagnostics.add(problem);
+    for (const problem of ruleProblems(spec, summed, model.parameters, counts)) diagnostics.add(problem);
   });
   diagnostics.throwIfErrors();
   const precise = measure("assign-precision", () =>

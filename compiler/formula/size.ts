@@ -128,9 +128,9 @@ class Evaluation {
   /** Whole exponents by multiplication, halves by a square root: both give the same bits on every engine. */
   #power(base: Size, exponent: Size, tree: Expression & { kind: "binary" }): Size {
     const twice = sizeNumber(exponent) * 2;
-    if (!Number.isInteger(twice) || Math.abs(twice) > 2 * mostBits) {
-      throw this.#fault(say.wrongExponent(sizeWords(exponent), this.#text.place(tree.right.span)));
-    }
+    const place = this.#text.place(tree.right.span);
+    if (!Number.isInteger(twice)) throw this.#fault(say.wrongExponent(sizeWords(exponent), place));
+    if (Math.abs(twice) > 2 * mostBits) throw this.#fault(say.exponentTooLarge(sizeWords(exponent), mostBits, place));
     const root = twice % 2 === 0 ? base : this.#squareRoot(base, tree.left.span);
     const count = Math.abs(twice % 2 === 0 ? twice / 2 : twice);
     const positive = this.#repeated(root, count, tree.span);

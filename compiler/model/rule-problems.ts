@@ -7,9 +7,15 @@ import type { Diagnostic } from "../source/diagnostic.ts";
 import type { Operation } from "../spec/selector.ts";
 import { type SelectorRule, selectorProblems } from "../spec/selector-problems.ts";
 import type { Signature, Spec } from "../spec/spec.ts";
+import type { Parameter } from "./parameters.ts";
 
 /** Checks every list of rules of its own; recompute is a set, so none of its rules hides another. */
-export function ruleProblems(spec: Spec, graphs: readonly Graph[], counts: ReadonlyMap<string, number>): Diagnostic[] {
+export function ruleProblems(
+  spec: Spec,
+  graphs: readonly Graph[],
+  parameters: readonly Parameter[],
+  counts: ReadonlyMap<string, number>,
+): Diagnostic[] {
   const nodes = graphs.flatMap((graph) => graph.nodes);
   const operations = operationsOf(nodes, counts);
   const total = <R extends Omit<SelectorRule, "isTotal">>(rules: readonly R[]): SelectorRule[] =>
@@ -17,12 +23,22 @@ export function ruleProblems(spec: Spec, graphs: readonly Graph[], counts: Reado
   const lists: SelectorRule[][] = [
     spec.precision.map(({ selector, key, signature }) => ({ selector, key, isTotal: isTotal(signature) })),
     spec.recompute.map(({ selector, key }) => ({ selector, key, isTotal: false })),
-    total(spec.train?.init ?? []),
-    total(spec.train?.optimizer.weightDecay ?? []),
+  ];
+  const weighted = operationsOf(
+    parameters.map(({ place }) => place),
+    counts,
+  );
+  // What stands under the key itself are defaults and one text for all: nobody wrote a selector.
+  const written = (rules: readonly Omit<SelectorRule, "isTotal">[], key: string): SelectorRule[] =>
+    total(rules.filter((rule) => rule.key !== key));
+  const aboutWeights = [
+    written(spec.train?.init ?? [], "train.init"),
+    written(spec.train?.optimizer.weightDecay ?? [], "train.optimizer.weight_decay"),
   ];
   return [
-    ...selectorProblems(total(spec.tiles), operationsOf(nodes.filter(isTiled), counts)),
+    ...selectorProblems(total(spec.tiles), operationsOf(nodes.filter(isTiled), counts), "product"),
     ...lists.flatMap((rules) => selectorProblems(rules, operations)),
+    ...aboutWeights.flatMap((rules) => selectorProblems(rules, weighted, "operation with weights")),
   ];
 }
 
@@ -34,7 +50,10 @@ const isTiled = (node: Node): boolean =>
   opOf(node).kernels.wasm.some((choice) => tiledSkeletons.has(choice.request(node).skeleton));
 
 /** Each path with its classes once. */
-function operationsOf(nodes: readonly Node[], counts: ReadonlyMap<string, number>): Operation[] {
+function operationsOf(
+  nodes: readonly Pick<Node, "path" | "classes">[],
+  counts: ReadonlyMap<string, number>,
+): Operation[] {
   const operations = new Map<string, Operation>();
   for (const { path, classes } of nodes) {
     operations.set(`${path} ${classes.join(" ")}`, { path, classes, counts });

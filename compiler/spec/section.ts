@@ -167,10 +167,29 @@ export class Section {
     }
     pending.push({ path, place: this.placeOf(name) });
     try {
-      return this.#checked(this.#parsed(text), text, shape, path);
+      const size = this.#parsed(text);
+      if (shape.kind === "whole" && !isWhole(size) && !this.isGiven(name))
+        throw this.#defaultNotWhole(name, text, size);
+      return this.#checked(size, text, shape, path);
     } finally {
       pending.pop();
     }
+  }
+
+  /** Points at what the default is made of: nobody wrote the default itself. */
+  #defaultNotWhole(name: string, { text }: ExpressionText, size: Size): DiagnosticError {
+    const sources = (text.match(/[a-z_]+/g) ?? []).flatMap((word) => {
+      const owner = this.#ownerOf(word);
+      if (owner === undefined) return [];
+      const value = owner.#size(word);
+      return value === undefined ? [] : [{ name: word, value: sizeWords(value), place: owner.placeOf(word) }];
+    });
+    // The nearest source first: the other one is often shared by all blocks.
+    const ordered = sources.reverse();
+    const place = ordered[0]?.place ?? this.placeOf(name);
+    return new DiagnosticError([
+      sayKey.defaultNotWhole(this.pathOf(name), `${text} = ${sizeWords(size)}`, place, ordered),
+    ]);
   }
 
   #parsed(text: ExpressionText): Size {
@@ -207,7 +226,7 @@ export class Section {
     const place = text.place({ start: 0, end: text.text.length });
     const value = sizeNumber(size);
     const words = /^[-\d.eE]+$/.test(text.text) ? text.text : `${text.text} = ${sizeWords(size)}`;
-    if (shape.kind === "whole" && !(size.kind === "ratio" && size.denominator === 1n)) {
+    if (shape.kind === "whole" && !isWhole(size)) {
       throw new DiagnosticError([sayKey.notWhole(path, words, place)]);
     }
     if (!Number.isFinite(value)) throw new DiagnosticError([sayKey.notFinite(path, words, place)]);
@@ -231,6 +250,8 @@ export class Section {
     }
   }
 }
+
+const isWhole = (size: Size): boolean => size.kind === "ratio" && size.denominator === 1n;
 
 /** Compared before it is rounded: 2^53 + 1 rounds to 2^53. */
 function isExact(size: Size): boolean {

@@ -79,5 +79,5 @@ export function fallbackItems(key: Key): string[] {
 /** Identifiers of the language. */
 export const identifierPattern = /^[A-Za-z][A-Za-z0-9_]{0,62}$/;
 
-/** Numbers that a key may be given as text are expressions: a number in quotes is none. */
-export const expressionPattern = /[^0-9.\s]/;
+/** Numbers that a key may be given as text are expressions: one number in quotes is none, two are for the parser. */
+export const expressionPattern = /[^0-9.\s]|[0-9.]\s+[0-9.]/;

@@ -118,8 +118,8 @@ describe("rules against the operations", () => {
       {
         code: "selector/matches-nothing",
         severity: "error",
-        claim: "`layers[9].ffn` in rule layers[9].ffn matches no operation",
-        help: "nearest: `layers.ffn`",
+        claim: "`layers[9].ffn` in rule layers[9].ffn names none of the layers",
+        help: "write `layers[0..2]` or a part of it",
       },
       {
         code: "selector/matches-nothing",

@@ -129,7 +129,7 @@ export function nameTwice(name: string, place: Place, earlier: Place): Diagnosti
 
 export function unknownDistribution(name: string, known: readonly string[], place: Place): Diagnostic {
   return error("unknown-distribution", `${quoted(name)} is not a distribution`, place, {
-    help: `write ${either(known.map(quoted))}`,
+    help: `write ${either(known.map((word) => quoted(word)))}`,
   });
 }
 

@@ -22,14 +22,34 @@ export const unknownName = (place: Place, name: string, legal: readonly string[]
     "use one of those names, or define it with `let` or under `formulas:`",
   );
 
-export const unknownFunction = (place: Place, name: string, nearest: string | undefined): Diagnostic =>
-  error(
+/** What other tools have a function for. */
+const spelled: ReadonlyMap<string, string> = new Map([
+  ["relu", "max(x, 0)"],
+  ["relu2", "max(x, 0)^2"],
+  ["swish", "silu(x)"],
+  ["gelu_new", "gelu_tanh(x)"],
+  ["mish", "x * tanh(softplus(x))"],
+  ["elu", "if(x > 0, x, exp(x) - 1)"],
+  ["leaky_relu", "max(x, 0.01 * x)"],
+  ["ln", "log(x)"],
+  ["pow", "x^y"],
+  ["square", "x^2"],
+  ["ceil", "-floor(-x)"],
+  ["where", "if(condition, a, b)"],
+]);
+
+export function unknownFunction(place: Place, name: string, nearest: string | undefined): Diagnostic {
+  const spelling = spelled.get(name.toLowerCase());
+  const claim = `no function is called ${name}`;
+  if (spelling !== undefined) return error("unknown-function", place, claim, "not built in", `write \`${spelling}\``);
+  return error(
     "unknown-function",
     place,
-    `no function is called ${name}`,
+    claim,
     nearest === undefined ? "unknown" : `did you mean ${nearest}?`,
     "see the list of functions in the language reference, or define it under `formulas:`",
   );
+}
 
 export const wrongArity = (place: Place, name: string, expected: string, got: number): Diagnostic =>
   error("wrong-arity", place, `${name} takes ${expected}, not ${got}`, `${got} given`, `give ${name} ${expected}`);

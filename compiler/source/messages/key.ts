@@ -65,6 +65,21 @@ export function notWhole(path: string, words: string, place: Place): Diagnostic 
   });
 }
 
+/** The default of a key, which others decide, is no whole number; `sources` are those others. */
+export function defaultNotWhole(
+  path: string,
+  words: string,
+  place: Place,
+  sources: readonly { readonly name: string; readonly value: string; readonly place: Place }[],
+): Diagnostic {
+  const values = sources.map(({ name, value }) => `${name} = ${value}`);
+  return error("not-whole", `${path} is a whole number, and its default is ${words}`, place, {
+    related: sources.slice(1).map((source) => ({ place: source.place, label: `${source.name} = ${source.value}` })),
+    label: values[0],
+    help: `give ${quoted(path, 80)}, or other ${both(sources.map(({ name }) => name))}`,
+  });
+}
+
 export interface Bounds {
   readonly least?: number;
   readonly most?: number;

@@ -20,9 +20,29 @@ const rule = (
   ...more,
 });
 
-export function matchesNothing(key: string, selector: string, nearest: readonly string[], place: Place): Diagnostic {
-  return rule("error", "selector/matches-nothing", `${quoted(selector)} in ${key} matches no operation`, place, {
+/** `what` is what the rules are about, such as `operation with weights`. */
+export function matchesNothing(
+  key: string,
+  selector: string,
+  nearest: readonly string[],
+  place: Place,
+  what: string,
+): Diagnostic {
+  return rule("error", "selector/matches-nothing", `${quoted(selector)} in ${key} matches no ${what}`, place, {
     ...(nearest.length === 0 ? {} : { help: `nearest: ${either(nearest.map((path) => quoted(path, 80)))}` }),
+  });
+}
+
+export function indexMatchesNothing(
+  key: string,
+  selector: string,
+  name: string,
+  count: number,
+  place: Place,
+): Diagnostic {
+  return rule("error", "selector/matches-nothing", `${quoted(selector)} in ${key} names none of the ${name}`, place, {
+    details: [`${name} = ${count}, and indices go from 0 to ${count - 1}`],
+    help: `write \`${name}[${count === 1 ? "0" : `0..${count - 1}`}]\` or a part of it`,
   });
 }
 

@@ -50,6 +50,12 @@ export function wrongExponent(value: string, place: Place): Diagnostic {
   });
 }
 
+export function exponentTooLarge(value: string, most: number, place: Place): Diagnostic {
+  return error("exponent-too-large", `the exponent ${value} is beyond ${most}`, place, {
+    details: [`a size has at most ${most} bits, and 2^${most} has one more`],
+  });
+}
+
 export function tooLarge(place: Place): Diagnostic {
   return error("too-large", "this number has more than 4096 bits", place);
 }
