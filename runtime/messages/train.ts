@@ -41,10 +41,11 @@ export function notFinite(steps: number, step: number, found: NonFinite | undefi
   });
 }
 
-/** A warning: a run that is shorter than what stops one ends without a single update. */
-export function nothingLearnt(steps: number, found: NonFinite | undefined): string {
+/** A warning: a run ends among skipped steps, of which there are too few to stop it. */
+export function nothingLearnt(skipped: number, steps: number, found: NonFinite | undefined): string {
+  const [which, since] = skipped === steps ? ["", ""] : ["the last ", ` since step ${steps - skipped}`];
   const where = `${found === undefined ? "" : `${found.path}: `}${whereNonFinite(steps, found)}`;
-  return `${steps} of ${steps} steps were skipped, their gradients not being finite: nothing was learnt; ${where}; lower \`train.lr\`, or bound the formula that overflows`;
+  return `${which}${skipped} of ${steps} steps were skipped, their gradients not being finite: nothing was learnt${since}; ${where}; lower \`train.lr\`, or bound the formula that overflows`;
 }
 
 /** A warning: a sample could not be written, and the run goes on. */

@@ -66,7 +66,7 @@ export class Trainer {
     while (this.#progress.step < training.steps && options.signal?.aborted !== true) await this.#makeStep();
     const { step, tokens } = this.#progress;
     const { skipped } = await readScalars(device);
-    if (skipped === step) await this.#warnOfNothingLearnt(step);
+    if (this.#progress.skippedInARow > 0) await this.#warnOfNothingLearnt();
     return {
       steps: step,
       tokens,
@@ -126,11 +126,12 @@ export class Trainer {
     throw notFinite(mostSkipped, this.#progress.step, found, this.#checkpoint);
   }
 
-  /** A run that is too short to be stopped must not end as if it had trained; called behind the last save. */
-  async #warnOfNothingLearnt(steps: number): Promise<void> {
+  /** A run that ends before it would be stopped must not end as if it had trained; called behind the last save. */
+  async #warnOfNothingLearnt(): Promise<void> {
     const { device, training } = this.#parts;
     if (this.#lastBatch === undefined) return;
-    this.#warn(nothingLearnt(steps, await findNonFinite(device, training, this.#lastBatch)));
+    const { step, skippedInARow } = this.#progress;
+    this.#warn(nothingLearnt(skippedInARow, step, await findNonFinite(device, training, this.#lastBatch)));
   }
 
   async #evaluate(): Promise<number | undefined> {

@@ -1,5 +1,6 @@
 // Where compile may write (fault B15), and that the same spec writes the same bytes everywhere (B16).
 
+import { spawnSync } from "node:child_process";
 import {
   existsSync,
   lstatSync,
@@ -13,10 +14,10 @@ import {
 } from "node:fs";
 import { join, relative } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { mspec, mspecProcess, type Ran, repository, scratchFolder } from "./run-mspec.ts";
+import { bin, mspec, mspecProcess, type Ran, repository, scratchFolder } from "./run-mspec.ts";
 
 const tiny = join(repository, "specs/tiny.mspec.yaml");
-let scratch = scratchFolder();
+let scratch: ReturnType<typeof scratchFolder>;
 const at = (...names: string[]) => join(scratch.path, ...names);
 
 beforeEach(() => {
@@ -222,4 +223,17 @@ describe("the same bytes", () => {
     expect(contentOf(at("c"))).toEqual(contentOf(at("a")));
     expect(contentOf(at("a")).size).toBeGreaterThan(50);
   });
+});
+
+const hasLimits = spawnSync("sh", ["-c", "ulimit -f 8"]).status === 0;
+test.skipIf(!hasLimits)("a disk that refuses is told with the path below -o, and nothing is left there", () => {
+  // Under the limit dist/ could not be built.
+  mspecProcess(["--version"]);
+  const command = 'ulimit -f 8; exec "$0" "$@"';
+  const args = [process.execPath, bin, "compile", tiny, "-o", at("new/out")];
+  const { status, stderr } = spawnSync("sh", ["-c", command, ...args], { encoding: "utf8" });
+  expect(stderr).toMatch(/^disk\/too-large: .*\(EFBIG\)\n/);
+  expect(stderr).toContain(`\n  ${at("new/out")}/wasm/`);
+  expect(status).toBe(3);
+  expect(namesIn(scratch.path)).toEqual([]);
 });

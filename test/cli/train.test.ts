@@ -1,7 +1,7 @@
 // Training and generating as a user does: whole processes, with signals and kills.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bin, mspecProcess, scratchFolder } from "./run-mspec.ts";
@@ -67,6 +67,49 @@ describe("training", () => {
     expect(whole).toMatch(/device: wasm, \d+ threads?, .*because/);
     expect(whole).toMatch(/step 400\/400 {2}loss [\d.]+ {2}validation [\d.]+ {2}[\d,]+ tokens\/s/);
     expect(whole).toContain("mspec generate runs/whole");
+  });
+
+  test.each([
+    ["the root", "/", "output/root-folder"],
+    ["a file", "model.yaml", "output/not-a-folder"],
+    ["a compiled model", "generated/small", "output/holds-compiled-model"],
+  ])("into %s is refused, and nothing is written", (_, out, code) => {
+    if (out.startsWith("generated")) expect(run(["compile", "model.yaml"]).status).toBe(0);
+    const { status, stdout, stderr } = run(trainArgs(out));
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(stderr).toContain(code);
+    expect(existsSync(join(folder, out, "checkpoints"))).toBe(false);
+  });
+
+  test("is not mixed with a compiled model", () => {
+    const before = readdirSync(join(folder, "runs/whole"));
+    const { status, stderr } = run(["compile", "model.yaml", "-o", "runs/whole"]);
+    expect(status).toBe(2);
+    expect(stderr).toContain("output/holds-run");
+    expect(readdirSync(join(folder, "runs/whole"))).toEqual(before);
+  });
+
+  test.each([
+    ["--resume where nothing is", ["--resume"], "train/nothing-to-resume"],
+    ["data that is not there", ["--data", "nowhere/*.txt"], "data/no-files"],
+    ["a folder of weights", ["--weights", "corpus"], "model/not-a-file"],
+    ["a folder as tokenizer", ["--set", "data.tokenizer=corpus"], "model/not-a-file"],
+    ["too many threads", ["--threads", "1000"], "device/bad-threads"],
+  ])("with %s ends with 2 and leaves no folder behind", (_, extra, code) => {
+    const { status, stderr } = run([...trainArgs("deep/runs/none"), ...extra]);
+    expect(stderr).toContain(code);
+    expect(status).toBe(2);
+    expect(existsSync(join(folder, "deep"))).toBe(false);
+  });
+
+  test("reads .txt and .jsonl files of corpus/, as the README of init says", () => {
+    writeFileSync(join(folder, "corpus", "more.jsonl"), `${JSON.stringify({ text: "one more document" })}\n`);
+    const ran = run([...trainArgs("runs/jsonl"), "--set", "train.steps=1"]);
+    rmSync(join(folder, "corpus", "more.jsonl"));
+    expect(ran.status).toBe(0);
+    const state = readFileSync(join(folder, "runs/jsonl/checkpoints/step-000001/state.json"), "utf8");
+    const paths = JSON.parse(state).files.map(({ path }: { path: string }) => path);
+    expect(paths).toEqual(["corpus/lincoln-1862.txt", "corpus/more.jsonl"]);
   });
 
   test("into a folder that holds a run is refused with the way out", () => {
@@ -156,9 +199,40 @@ describe("generating", () => {
     expect(stderr).toContain(value);
   });
 
-  test("from what is no run is refused", () => {
-    expect(run(["generate", "corpus"]).status).toBe(2);
-    expect(run(["generate", "nowhere"]).status).toBe(2);
+  test.each(["corpus", "nowhere", "README.md"])("from %s, which is no run, is refused", (path) => {
+    const { status, stderr } = run(["generate", path]);
+    expect(stderr).toContain(`there is no run in this folder\n  ${path}\n`);
+    expect(status).toBe(2);
+  });
+
+  test.each(["--weights", "--tokenizer"])("%s, which a run has itself, is refused", (flag) => {
+    const { status, stderr } = generate(flag, "nope");
+    expect(stderr).toContain(`generate/not-for-runs: \`${flag}\``);
+    expect(status).toBe(2);
+  });
+
+  test("without a prompt begins a document as a sample does, and 12 threads say nothing more", () => {
+    const begun = run(["generate", "runs/whole", "--max-tokens", "20", "--threads", "12"]);
+    expect(begun).toMatchObject({ status: 0, stderr: "" });
+    // The line break that begins a document is not the user's, so it is not printed.
+    const asked = run(["generate", "runs/whole", "--max-tokens", "20", "--prompt", "\n"]);
+    expect(`\n${begun.stdout}`).toBe(asked.stdout);
+  });
+
+  test("from a run whose compiled files are damaged is refused with the file and the way out", () => {
+    for (const [file, content] of [
+      ["wasm/kernels.wasm", "junk"],
+      ["manifest.json", '{"version":1}'],
+    ]) {
+      const path = join(folder, "runs/whole/compiled", file);
+      const before = readFileSync(path);
+      writeFileSync(path, content);
+      const { status, stderr } = run(["generate", "runs/whole"]);
+      writeFileSync(path, before);
+      expect(stderr).toContain(`runs/whole/compiled/${file}`);
+      expect(stderr).toContain("compile the spec again");
+      expect(status).toBe(2);
+    }
   });
 });
 

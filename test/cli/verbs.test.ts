@@ -1,9 +1,10 @@
 // What each verb prints, and which exit code a user gets for what.
 
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { mspec, mspecProcess, scratchFolder } from "./run-mspec.ts";
+import { bin, mspec, mspecProcess, scratchFolder } from "./run-mspec.ts";
 
 const scratch = scratchFolder();
 const inScratch = (name: string) => join(scratch.path, name);
@@ -45,6 +46,53 @@ describe("usage", () => {
   test("a device that the environment names is checked like a flag", async () => {
     expect(mspecProcess(["check", tiny], { env: { MSPEC_DEVICE: "abacus" } }).status).toBe(2);
   });
+});
+
+describe("a standard output that takes nothing more", () => {
+  const isThere = existsSync("/dev/full");
+  test.skipIf(!isThere)("ends schema, normalize and check with 3 and a message, not with a stack", () => {
+    for (const args of [["schema"], ["normalize", tiny], ["check", tiny], ["--help"]]) {
+      const full = openSync("/dev/full", "w");
+      const command = [bin, ...args];
+      const { status, stderr } = spawnSync(process.execPath, command, {
+        stdio: ["ignore", full, "pipe"],
+        encoding: "utf8",
+      });
+      closeSync(full);
+      expect(stderr.replace(/^mspec: .*\n/gm, ""), args.join(" ")).toMatch(
+        /^disk\/no-space: cannot write the standard output: no space is left on the device \(ENOSPC\)\n/,
+      );
+      expect(stderr).not.toContain("    at ");
+      expect(status, args.join(" ")).toBe(3);
+    }
+  });
+});
+
+describe("tokenizer train", () => {
+  test("refuses files without text, and names its own flag and its own help", async () => {
+    writeFileSync(inScratch("empty.txt"), "");
+    writeFileSync(inScratch("bad.jsonl"), "{bad\n");
+    const [empty, bad, lacking] = [
+      await mspec(["tokenizer", "train", "empty.txt", "--vocab", "300"], scratch.path),
+      await mspec(["tokenizer", "train", "bad.jsonl", "--vocab", "300"], scratch.path),
+      await mspec(["tokenizer", "train", "empty.txt"], scratch.path),
+    ];
+    expect([empty.status, bad.status, lacking.status]).toEqual([2, 2, 2]);
+    expect(empty.stderr).toContain("tokenizer/no-text");
+    expect(existsSync(inScratch("tokenizer.json"))).toBe(false);
+    expect(bad.stderr).toContain("--skip-bad-lines");
+    expect(lacking.stderr).toContain("`mspec tokenizer train --help`");
+  });
+});
+
+test("generate --help tells one default of the prompt", async () => {
+  const { stdout } = await mspec(["generate", "--help"]);
+  expect(
+    stdout
+      .split("--prompt")[1]
+      .split("--temperature")[0]
+      .match(/default/g),
+  ).toHaveLength(1);
 });
 
 describe("faults of the user", () => {

@@ -130,14 +130,18 @@ describe("numbers that are not finite (H6)", () => {
     const overrides = ["train.steps=40", "train.save_every=2", "train.batch.sequences=4"];
     const broken = await openTiny(tinySpec, overrides, { host: { disk, processes: anotherProcess(1) } });
     const stop = new AbortController();
+    const warnings: string[] = [];
     const observer = {
       onStep: ({ step }: { step: number }) => {
         if (step === 4) broken.device.write("layers.0.ffn.norm.weight", new Float32Array(20).fill(3e38));
         if (step === 9) stop.abort();
       },
+      onWarning: (sentence: string) => void warnings.push(sentence),
     };
     const stopped = await broken.train({ corpus, folder: "/run", observer, keep: 1, signal: stop.signal });
     expect(stopped).toMatchObject({ steps: 9, skipped: 5, isStopped: true });
+    expect(warnings.join()).toContain("the last 5 of 9 steps were skipped");
+    expect(warnings.join()).toContain("nothing was learnt since step 4");
     expect(await listSteps(disk, "/run")).toEqual([9, 4]);
     const error = String(await broken.train({ corpus, folder: "/run", resume: true }).catch((e: unknown) => e));
     expect(error).toMatch(/10 steps in a row.*in step 14 the first/s);
