@@ -27,6 +27,8 @@ export function specTextFromConfig(facts: ConfigFacts, { name, hasTokenizer }: S
 /** A model's name out of a folder's: small letters, digits and hyphens. */
 export function specNameFrom(folder: string): string {
   const words = folder
+    .normalize("NFKD")
+    .replace(/\p{M}/gu, "")
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, "-")
     .replace(/^[^a-z]+/, "")
