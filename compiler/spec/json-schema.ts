@@ -13,7 +13,7 @@ import {
   type SectionShape,
   type Shape,
 } from "./shape.ts";
-import { shapeWords } from "./words.ts";
+import { exampleOf, shapeWords } from "./words.ts";
 
 /** The structure of a spec as zod: it accepts what the reader accepts before expressions are read. */
 export const specDocument: z.ZodType = zodOf(specSchema);
@@ -49,7 +49,7 @@ function zodOf(shape: Shape): z.ZodType {
     case "map":
       return zodMap(shape);
     case "either":
-      return z.union(shape.shapes.map((branch) => zodOf(branch).meta({ description: shapeWords(branch) })));
+      return z.union(shape.shapes.map((branch) => zodOf(branch).meta({ description: branchWords(branch) })));
     case "formula":
     case "schedule":
       return z.union([z.number(), z.string().min(1)]);
@@ -60,12 +60,24 @@ function zodOf(shape: Shape): z.ZodType {
   }
 }
 
+/** What an editor shows for one of several shapes. */
+function branchWords(branch: Shape): string {
+  if (branch.kind === "section" && branch.description !== undefined) return branch.description;
+  const entry = branch.kind === "list" && branch.of.kind === "section" ? branch.of.description : undefined;
+  return entry === undefined ? shapeWords(branch) : `A list that merges in order, later entries win. ${entry}`;
+}
+
 function zodSection({ keys }: SectionShape): z.ZodType {
   const fields = [...keys].map(([name, key]) => {
     const field = zodOf(key.shape);
-    return [name, (isRequired(key) ? field : field.optional()).meta(describe(name, key))];
+    return [name, (isRequired(key) ? field : field.optional()).meta({ ...describe(name, key), ...examplesOf(key) })];
   });
   return z.strictObject(Object.fromEntries(fields));
+}
+
+function examplesOf({ shape }: Key) {
+  const example = exampleOf(shape);
+  return example === undefined ? {} : { examples: [example] };
 }
 
 /** What an editor shows for a key. */

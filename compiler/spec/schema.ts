@@ -5,7 +5,11 @@ import type { Fallback, Key, SectionShape, Shape } from "./shape.ts";
 
 type Keys = Readonly<Record<string, Key>>;
 
-const section = (keys: Keys): SectionShape => ({ kind: "section", keys: new Map(Object.entries(keys)) });
+const section = (keys: Keys, description?: string): SectionShape => ({
+  kind: "section",
+  keys: new Map(Object.entries(keys)),
+  ...(description === undefined ? {} : { description }),
+});
 
 /** A key that must be given. */
 const needed = (shape: Shape, description: string, aliases: readonly string[] = []): Key => ({
@@ -77,15 +81,17 @@ const attention: Keys = {
   ]),
   rope: optional(rope, "Rotary position embedding."),
   score: optional(
-    formula,
+    { kind: "formula", example: "30 * tanh(s / 30)" },
     "The attention score of a query and a key as a formula of s (their product / sqrt(head_dim)), q, k and head.",
     "s",
     ["attn_logit_softcapping"],
   ),
-  mask: optional(formula, "Which keys a query sees, as a condition on q, k, head and same_document.", "k <= q", [
-    "sliding_window",
-    "attention_mask",
-  ]),
+  mask: optional(
+    { kind: "formula", example: "k <= q && q - k < 4096" },
+    "Which keys a query sees, as a condition on q, k, head and same_document.",
+    "k <= q",
+    ["sliding_window", "attention_mask"],
+  ),
 };
 
 const ffn: Keys = {
@@ -106,18 +112,20 @@ const ffn: Keys = {
 
 /** What may stand under `model.attention` and `model.ffn`. */
 export const modelBlocks = {
-  attention: blocks(attention),
-  ffn: blocks(ffn),
+  attention: blocks(attention, "attention block"),
+  ffn: blocks(ffn, "feed-forward block"),
 };
 
 /** A block, or a list whose entries merge in order: later wins. */
-function blocks(keys: Keys): Shape {
+function blocks(keys: Keys, what: string): Shape {
   const entry = Object.fromEntries(Object.entries(keys).map(([name, key]) => [name, { ...key, fallback: undefined }]));
   const layers = optional(
     { kind: "range" },
     "The layers that this entry is for, such as `0..2` or `0.. by 2`; all if left out.",
   );
-  return { kind: "either", shapes: [section(keys), { kind: "list", of: section({ layers, ...entry }), least: 1 }] };
+  const one = section(keys, `The ${what} of all layers.`);
+  const some = section({ layers, ...entry }, `The ${what} of some layers; keys that it leaves out stay as they are.`);
+  return { kind: "either", shapes: [one, { kind: "list", of: some, least: 1 }] };
 }
 
 const model = section({
@@ -208,7 +216,7 @@ const train = section({
   batch: needed(
     section({
       sequences: needed(
-        { kind: "schedule" },
+        { kind: "schedule", example: "8 for 100 then 16" },
         "Sequences per step, as a schedule; ramps are rounded down to a multiple of micro.",
         ["global_batch_size", "train_batch_size"],
       ),
@@ -229,11 +237,12 @@ const train = section({
   ]),
   optimizer: optional(optimizer, "What turns gradients into updates."),
   lr: needed({ kind: "schedule" }, "Learning rate, as a schedule.", ["learning_rate", "max_lr"]),
-  clip: optional({ kind: "schedule" }, "Bound of the global gradient norm; no clipping if left out.", undefined, [
-    "max_grad_norm",
-    "clip_grad",
-    "grad_clip",
-  ]),
+  clip: optional(
+    { kind: "schedule", example: "1" },
+    "Bound of the global gradient norm; no clipping if left out.",
+    undefined,
+    ["max_grad_norm", "clip_grad", "grad_clip"],
+  ),
   init: optional(
     { kind: "either", shapes: [{ kind: "distribution" }, selectorMap({ kind: "distribution" })] },
     "Distribution of the first weights: one for all, or by selector; norms begin at one.",

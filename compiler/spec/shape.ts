@@ -16,6 +16,8 @@ export type Fallback = { readonly required: true } | { readonly text: string } |
 
 export interface SectionShape {
   readonly kind: "section";
+  /** One sentence for the editor where a key has several shapes and its own is about all of them. */
+  readonly description?: string;
   readonly keys: ReadonlyMap<string, Key>;
 }
 
@@ -32,12 +34,13 @@ export interface NumberShape {
 }
 
 /** Kinds of expression that are written as text. */
-type ExpressionKind = "formula" | "distribution" | "precision" | "selector" | "range" | "tile" | "schedule";
+export type ExpressionKind = "formula" | "distribution" | "precision" | "selector" | "range" | "tile" | "schedule";
 
 export type Shape =
   | SectionShape
   | NumberShape
-  | { readonly kind: ExpressionKind }
+  /** The example is what an editor offers, where that of the kind would mislead. */
+  | { readonly kind: ExpressionKind; readonly example?: string }
   /** The version of the language. */
   | { readonly kind: "version"; readonly version: number }
   | { readonly kind: "flag" }

@@ -2,7 +2,7 @@
 
 import { either, quoted } from "../source/messages/words.ts";
 import type { YamlNode } from "../source/yaml-node.ts";
-import { branches, type Shape } from "./shape.ts";
+import { branches, type ExpressionKind, type Shape } from "./shape.ts";
 
 /** Such as `a whole number or a size such as 4 * width`. */
 export function shapeWords(shape: Shape): string {
@@ -29,20 +29,28 @@ function branchWords(shape: Exclude<Shape, { kind: "either" }>): string {
       return "a whole number or a size such as `4 * width`";
     case "real":
       return "a number";
-    default:
-      return examples[shape.kind];
+    default: {
+      const [words, example] = expressions[shape.kind];
+      return `${words} such as ${quoted(shape.example ?? example)}`;
+    }
   }
 }
 
-const examples = {
-  formula: "a formula such as `silu(gate) * up`",
-  distribution: "a distribution such as `normal(0.02)`",
-  precision: "a signature such as `f32 * f32 -> f32 -> f32`",
-  selector: "a selector such as `attention.{q,k}`",
-  range: "a range such as `0..2`",
-  tile: "a tile such as `64x64x16`",
-  schedule: "a schedule such as `warmup(20) to 1e-3 then cosine to 1e-4`",
+const expressions: Readonly<Record<ExpressionKind, readonly [words: string, example: string]>> = {
+  formula: ["a formula", "silu(gate) * up"],
+  distribution: ["a distribution", "normal(0.02)"],
+  precision: ["a signature", "f32 * f32 -> f32 -> f32"],
+  selector: ["a selector", "attention.{q,k}"],
+  range: ["a range", "0..2"],
+  tile: ["a tile", "64x64x16"],
+  schedule: ["a schedule", "warmup(20) to 1e-3 then cosine to 1e-4"],
 };
+
+/** What may stand where text of this shape does; undefined if it is not written as text. */
+export function exampleOf(shape: Shape): string | undefined {
+  if (!("example" in shape) && !(shape.kind in expressions)) return undefined;
+  return "example" in shape ? shape.example : expressions[shape.kind as ExpressionKind][1];
+}
 
 /** What stands in the file: `a list`, `the text yes`. */
 export function nodeWords(node: YamlNode): string {

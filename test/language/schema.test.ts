@@ -11,6 +11,7 @@ import { emitJsonSchema, specDocument } from "../../compiler/spec/json-schema.ts
 import { specSchema } from "../../compiler/spec/schema.ts";
 import { branches, type Key, type SectionShape } from "../../compiler/spec/shape.ts";
 import { checkStructure } from "../../compiler/spec/structure.ts";
+import { smallSpecWith, specFaults } from "./spec-text.ts";
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
@@ -206,4 +207,26 @@ describe("the schema", () => {
     };
     expect(check(schema)).toBeGreaterThan(60);
   });
+});
+
+test("what an editor shows of a union says what each branch is, and examples read back", () => {
+  const { properties } = JSON.parse(emitJsonSchema());
+  const { attention, ffn } = properties.model.properties;
+  expect(attention.anyOf.map(({ description }: { description: string }) => description)).toEqual([
+    "The attention block of all layers.",
+    "A list that merges in order, later entries win. The attention block of some layers; keys that it leaves out stay as they are.",
+  ]);
+  const block = attention.anyOf[0].properties;
+  expect([block.mask.examples, block.score.examples]).toEqual([["k <= q && q - k < 4096"], ["30 * tanh(s / 30)"]]);
+  const [mask] = block.mask.examples;
+  const [activation] = ffn.anyOf[1].items.properties.activation.examples;
+  const sequences = properties.train.properties.batch.properties.sequences.examples[0];
+  const text = smallSpecWith(
+    ["heads: 4", `heads: 4, mask: "${mask}"`],
+    ["dense,", `dense, activation: ${activation},`],
+    ["sequences: 8", `sequences: ${sequences}, micro: 8`],
+    ["steps: 100", "steps: 200"],
+  );
+  expect(specFaults(text)).toEqual([]);
+  expect(emitJsonSchema()).not.toContain("a map of keys");
 });
