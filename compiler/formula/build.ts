@@ -50,7 +50,7 @@ export interface BuildRequest {
 const largestExponent = 16;
 const mostSteps = 20_000;
 /** As text: a header of 16 000 characters; those of real models have less than 100. */
-export const mostOperations = 2_000;
+const mostOperations = 2_000;
 /** Recursion over terms (lowering, derivatives, which roughly double the depth) stays far from the stack's end. */
 const deepest = 1_000;
 
