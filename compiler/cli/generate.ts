@@ -120,7 +120,10 @@ async function openFolder(folder: string, flags: GenerateFlags): Promise<Model> 
   const isFolder = (await nodeHost.disk.stat(folder))?.kind === "folder";
   const isCompiled = isFolder && (await exists(join(folder, "manifest.json")));
   const spec = join(folder, specFile);
-  const isImported = isFolder && !isCompiled && (await exists(spec));
+  // A run may lie beside the spec that it was made from, and a spec alone is a model without weights.
+  const isRun = isFolder && (await exists(join(folder, "checkpoints")));
+  const isModel = isFolder && !isCompiled && !isRun && (await exists(spec));
+  const isImported = isModel && (flags.weights !== undefined || (await exists(join(folder, "model.safetensors"))));
   if (!isCompiled && !isImported) {
     refuseFlagsOfCompiled(folder, isFolder, flags);
     const { openRun } = await import("../../runtime/open-run.ts");

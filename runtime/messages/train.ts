@@ -107,7 +107,7 @@ export function noCheckpoint(
 export function noRun(folder: string): Fault {
   return refuse("no-run", "there is no run in this folder", {
     at: folder,
-    details: ["it has no checkpoints and no compiled model"],
+    details: ["it has no checkpoints, and no model with weights beside it"],
     help: "name a folder that `mspec train` wrote, such as `runs/NAME`",
   });
 }

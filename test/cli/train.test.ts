@@ -205,6 +205,12 @@ describe("generating", () => {
     expect(status).toBe(2);
   });
 
+  test("from a folder with a spec is refused without weights, and takes the run that lies there", () => {
+    expect(run(["generate", "."]).stderr).toContain("there is no run in this folder");
+    expect(run([...trainArgs("."), "--set", "train.steps=1"]).status).toBe(0);
+    expect(run(["generate", ".", "--max-tokens", "3"])).toMatchObject({ status: 0, stderr: "" });
+  });
+
   test.each(["--weights", "--tokenizer"])("%s, which a run has itself, is refused", (flag) => {
     const { status, stderr } = generate(flag, "nope");
     expect(stderr).toContain(`generate/not-for-runs: \`${flag}\``);
