@@ -2,7 +2,7 @@
 
 import { basename, join, resolve } from "node:path";
 import type { Command } from "commander";
-import type { ImportedWeights, WantedParameter } from "../../runtime/files/import-weights.ts";
+import type { ImportedWeights } from "../../runtime/files/import-weights.ts";
 import { Diagnostics, invariant } from "../source/diagnostic.ts";
 import * as say from "../source/messages/checkpoint-folder.ts";
 import type { Spec } from "../spec/spec.ts";
@@ -35,10 +35,10 @@ async function importFolder(folder: string, { out }: { readonly out: string }): 
   const { openWeightShards } = await import("../../runtime/files/weight-shards.ts");
   const { importWeights } = await import("../../runtime/files/import-weights.ts");
   const { writeSafetensors } = await import("../../runtime/files/safetensors-writer.ts");
+  const { parametersOf } = await import("./model-parameters.ts");
   const shards = await openWeightShards(nodeDisk, folder);
   try {
-    const parameters = await parametersOf(spec);
-    const weights = await importWeights(shards, "llama", parameters);
+    const weights = await importWeights(shards, "llama", parametersOf(spec));
     await makeFolder(out, async (made) => {
       await writeNewFile(join(made, "model.yaml"), (write) => write(new TextEncoder().encode(text)));
       await copyFiles(folder, made, keptFiles);
@@ -116,15 +116,6 @@ async function checkTokenizer(json: Uint8Array, path: string, { model }: Spec): 
   const { tokenizerTooLarge } = await import("../../runtime/messages/model.ts");
   const { vocab } = openTokenizer(new TextDecoder().decode(json), path);
   if (vocab > model.vocab) throw tokenizerTooLarge(path, vocab, model.vocab);
-}
-
-/** The parameters that the model of a spec has, without compiling it. */
-async function parametersOf(spec: Spec): Promise<WantedParameter[]> {
-  const { buildModel } = await import("../model/model.ts");
-  const diagnostics = new Diagnostics();
-  const { parameters } = buildModel(spec, diagnostics);
-  diagnostics.throwIfErrors();
-  return parameters.map(({ name, dims }) => ({ name, dims: dims.map(({ size }) => size) }));
 }
 
 function printEnd(

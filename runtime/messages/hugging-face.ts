@@ -114,3 +114,12 @@ export function missingFile(path: string, name: string): Fault {
     help: "name the folder of a checkpoint as Hugging Face has it",
   });
 }
+
+export function noTheirName(ours: string, family: string): Fault {
+  return new Fault({
+    code: "export/no-such-parameter",
+    kind: "input",
+    claim: `a checkpoint of ${family} has no parameter like ${ours}`,
+    help: "`mspec generate` reads mspec's own checkpoints, which have no such limit",
+  });
+}

@@ -47,3 +47,6 @@ export function imported({ folder, tensors, parameters, dtypes, hasTokenizer }: 
 /** Keys that nobody reads may still be meant: they are named, so that somebody can look. */
 export const unreadKeys = (keys: readonly string[]): string =>
   `note: config.json has ${both(keys.map((key) => quoted(key)))}, which transformers' Llama does not read, and mspec does not`;
+
+export const exported = (folder: string, tensors: number, dtypes: readonly string[]): string =>
+  `${folder}: ${count(tensors)} tensors as ${both(dtypes)}, for AutoModelForCausalLM.from_pretrained(${JSON.stringify(folder)})`;
