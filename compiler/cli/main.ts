@@ -19,6 +19,7 @@ const verbs: ReadonlyMap<string, () => Promise<AddVerb>> = new Map([
   ["tokenizer", async () => (await import("./tokenizer.ts")).addTokenizerVerb],
   ["import", async () => (await import("./import.ts")).addImportVerb],
   ["export", async () => (await import("./export.ts")).addExportVerb],
+  ["verify", async () => (await import("./verify.ts")).addVerifyVerb],
   ["train", async () => (await import("./train.ts")).addTrainVerb],
   ["generate", async () => (await import("./generate.ts")).addGenerateVerb],
   ["doctor", async () => (await import("./doctor.ts")).addDoctorVerb],
