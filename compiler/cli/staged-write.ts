@@ -155,7 +155,7 @@ function filesBelow(folder: string): string[] {
 }
 
 /** Finishes for processes that were killed: what they had replaced comes back, what they had written aside goes. */
-function recoverStages(folder: string, marker: string | undefined): void {
+export function recoverStages(folder: string, marker: string | undefined): void {
   for (const name of attempt("list", folder, () => readdirSync(folder))) {
     const pid = stageName.exec(name)?.[1];
     const stage = join(folder, name);
