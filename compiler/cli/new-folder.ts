@@ -7,6 +7,7 @@ import { basename, dirname, join } from "node:path";
 import { nodeDisk } from "../../runtime/files/node-disk.ts";
 import * as say from "../source/messages/checkpoint-folder.ts";
 import { attempt, createFolders, outputFolder, refuse, removeEmptyFolders } from "./output-folder.ts";
+import { recoverStages } from "./staged-write.ts";
 
 /** Refused before any work is done for it. */
 export function checkNewFolder(out: string): string {
@@ -21,7 +22,8 @@ export async function makeFolder<T>(out: string, fill: (folder: string) => Promi
   const path = checkNewFolder(out);
   const parent = dirname(path);
   const outermost = createFolders(parent);
-  // The name by which a later command knows what a killed process left.
+  recoverStages(parent, undefined);
+  // The name by which the next command knows what a killed process left.
   const aside = join(parent, `.mspec-${process.pid}-${randomBytes(4).toString("hex")}`);
   const leaveNothing = () => {
     rmSync(aside, { recursive: true, force: true });

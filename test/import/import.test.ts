@@ -1,11 +1,12 @@
 // `mspec import` on checkpoints that transformers wrote and on generated ones: what the folder holds, and that the model
 // in it computes what the checkpoint's does.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Model } from "../../runtime/model.ts";
-import { mspec, scratchFolder } from "../cli/run-mspec.ts";
+import { bin, mspec, scratchFolder } from "../cli/run-mspec.ts";
 import {
   encode,
   fixtureFolder,
@@ -235,4 +236,57 @@ test("what the config leaves out is transformers' default, and the spec says so"
     expect(text).toContain(`${line} # left out in config.json: transformers' default`);
   }
   expect(text).toContain("head_dim: 6 # hidden_size / num_attention_heads");
+});
+
+test("an imported model trains on from its weights, compiles, and generates from what was compiled", async () => {
+  const [out, texts] = [made.get("stories260K") ?? "", join(scratch.path, "stories.txt")];
+  const { stdout: story } = await mspec(["generate", out, "--temperature", "0", "--max-tokens", "300"]);
+  writeFileSync(texts, story.repeat(12));
+  const small = ["--set", "train.steps=2", "--set", "train.sequence=32", "--set", "train.lr=0", "--data", texts];
+  const run = fresh();
+  const weights = join(out, "model.safetensors");
+  const trained = await mspec(["train", join(out, "model.yaml"), "--weights", weights, "-o", run, ...small]);
+  expect(trained.status).toBe(0);
+  // Its own greedy text is what it expects most: from random weights the loss would be log(512) = 6.2.
+  expect(Number(/last loss ([\d.]+)/.exec(trained.stdout)?.[1])).toBeLessThan(1.5);
+  const compiled = fresh();
+  expect((await mspec(["compile", join(out, "model.yaml"), "-o", compiled])).status).toBe(0);
+  const args = ["--weights", weights, "--tokenizer", join(out, "tokenizer.json"), "--temperature", "0"];
+  const { stdout } = await mspec(["generate", compiled, ...args, "--max-tokens", "300"]);
+  expect(stdout).toBe(story);
+  // A learning rate of 0 changes nothing, so the run tells the same story.
+  expect((await mspec(["generate", run, "--temperature", "0", "--max-tokens", "300"])).stdout).toBe(story);
+});
+
+test("what a killed import left aside is removed by the next one; a living process keeps its own", async () => {
+  const parent = fresh();
+  // The highest number of a process on Linux is 2^22, so this one is of nobody.
+  const [dead, living] = [`.mspec-${2 ** 22 + 1}-0123abcd`, `.mspec-${process.pid}-0123abcd`];
+  for (const name of [dead, living]) mkdirSync(join(parent, name, "deep"), { recursive: true });
+  const folder = await writeCheckpoint(fresh(), smallSizes, randomTensors(smallSizes, 2));
+  expect((await mspec(["import", folder, "-o", join(parent, "out")])).status).toBe(0);
+  expect(readdirSync(parent).toSorted()).toEqual([living, "out"].toSorted());
+});
+
+test("a process that is told to end leaves nothing aside", async () => {
+  const parent = fresh();
+  mkdirSync(parent);
+  const sizes = {
+    ...smallSizes,
+    vocab_size: 60_000,
+    hidden_size: 96,
+    head_dim: 24,
+    intermediate_size: 3000,
+    num_hidden_layers: 12,
+  };
+  const folder = await writeCheckpoint(fresh(), sizes, randomTensors(sizes, 2));
+  const child = spawn(process.execPath, [bin, "import", folder, "-o", join(parent, "out")], { stdio: "ignore" });
+  const ended = new Promise<number | null>((resolve) => child.on("exit", resolve));
+  while (child.exitCode === null && !readdirSync(parent).some((name) => name.startsWith(".mspec-"))) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  child.kill("SIGTERM");
+  const code = await ended;
+  expect([0, 143]).toContain(code);
+  expect(readdirSync(parent)).toEqual(code === 0 ? ["out"] : []);
 });
