@@ -87,7 +87,12 @@ function checkLayers({ model, placeOf }: Spec, diagnostics: Diagnostics): void {
       say.notExportable(`layer ${other} is not as layer 0`, "a Llama's layers are all alike", placeOf("model.layers")),
     );
   }
-  const { rope, score, mask } = first.attention;
+  const { rope, score, mask, heads } = first.attention;
+  if (model.width % heads !== 0) {
+    const what = `the width ${model.width} is not a multiple of ${heads} heads`;
+    const why = "transformers loads no such Llama, whatever `head_dim` is";
+    diagnostics.add(say.notExportable(what, why, placeOf("model.width")));
+  }
   if (rope.layout !== "half") {
     const at = placeOf("model.attention.rope.layout");
     diagnostics.add(say.notExportable("neighbouring channels turn together", "a Llama turns halves", at));

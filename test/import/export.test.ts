@@ -17,7 +17,7 @@ import {
   writeCheckpoint,
 } from "./checkpoints.ts";
 import { plainLogits } from "./plain-llama.ts";
-import { transformersModel, whyNoTransformers } from "./transformers.ts";
+import { transformersModels, whyNoTransformers } from "./transformers.ts";
 
 const scratch = scratchFolder();
 afterAll(() => scratch.remove());
@@ -139,8 +139,9 @@ describe("a run", () => {
       folders.push(await made("export", await made("import", folder)));
     }
     const tokens = [5, 17, 200, 33, 5, 90, 255, 0, 41];
-    for (const folder of folders) {
-      const { problems, logits } = transformersModel(folder, tokens);
+    const answers = transformersModels(folders.map((folder) => [folder, tokens]));
+    for (const [i, folder] of folders.entries()) {
+      const { problems, logits } = answers[i];
       expect(problems).toEqual([]);
       const model = await openImported(await made("import", folder));
       try {
@@ -182,6 +183,18 @@ describe("what a Llama of transformers does not compute", () => {
     const path = join(imported, "model.yaml");
     writeFileSync(path, readFileSync(path, "utf8").replace("silu(gate) * up", activation));
     expect(await refusedExport(imported)).toContain(sentence);
+  });
+
+  test("layers that differ, and a width that the heads do not divide", async () => {
+    const sizes = { ...smallSizes, hidden_size: 26 };
+    const wide = await made("import", await writeCheckpoint(fresh(), sizes, randomTensors(sizes, 6)));
+    expect(await refusedExport(wide)).toContain("the width 26 is not a multiple of 4 heads");
+    const imported = await made("import", await writeCheckpoint(fresh(), smallSizes, randomTensors(smallSizes, 6)));
+    const path = join(imported, "model.yaml");
+    const text = readFileSync(path, "utf8");
+    const list = "  ffn:\n    - { kind: dense, intermediate: 36 }\n    - { layers: 1, activation: gelu(gate) * up }\n";
+    writeFileSync(path, text.replace(/ {2}ffn:\n( {4}.*\n)+/, list));
+    expect(await refusedExport(imported)).toContain("layer 1 is not as layer 0");
   });
 
   test("weights that are not the spec's, a folder that is neither, a folder that holds something", async () => {

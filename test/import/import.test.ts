@@ -1,8 +1,8 @@
 // `mspec import` on checkpoints that transformers wrote and on generated ones: what the folder holds, and that the model
 // in it computes what the checkpoint's does.
 
-import { spawn } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Model } from "../../runtime/model.ts";
@@ -22,6 +22,7 @@ import {
   writeCheckpoint,
 } from "./checkpoints.ts";
 import { plainLogits } from "./plain-llama.ts";
+import { transformersModels, whyNoTransformers } from "./transformers.ts";
 
 const scratch = scratchFolder();
 afterAll(() => scratch.remove());
@@ -177,7 +178,7 @@ const llama3 = { rope_type: "llama3", rope_theta: 5000, factor: 4, low_freq_fact
 const cases: readonly (readonly [string, Partial<Sizes>, { dtype?: "F32" | "BF16" | "F16"; shards?: number }])[] = [
   ["plain", {}, {}],
   ["tied, one key-value head, in four files", { tie_word_embeddings: true, num_key_value_heads: 1 }, { shards: 4 }],
-  ["heads that do not fill the width, bf16", { head_dim: 10, hidden_size: 30, rms_norm_eps: 1e-3 }, { dtype: "BF16" }],
+  ["heads that do not fill the width, bf16", { head_dim: 10, hidden_size: 28, rms_norm_eps: 1e-3 }, { dtype: "BF16" }],
   [
     "as many key-value heads, llama3, f16",
     { num_key_value_heads: 4, rope_parameters: { ...llama3, original_max_position_embeddings: 8 } },
@@ -214,6 +215,39 @@ describe.each(cases)("a generated checkpoint: %s", (title, change, options) => {
     expect(stored).toEqual({ dtype, shape, bytes: encode(values, dtype) });
   });
 });
+
+test("generated checkpoints have the logits that transformers computes", async ({ skip }) => {
+  const why = whyNoTransformers();
+  skip(why !== undefined, why);
+  const requests: [string, number[]][] = [];
+  for (const [title, change, options] of cases) {
+    const sizes = { ...smallSizes, ...change };
+    const folder = await writeCheckpoint(fresh(), sizes, randomTensors(sizes, 100 + title.length), options);
+    requests.push([folder, Array.from({ length: 17 }, (_, i) => (i * 7 + title.length) % sizes.vocab_size)]);
+  }
+  const answers = transformersModels(requests);
+  expect(answers.length).toBe(cases.length);
+  for (const [i, [folder, tokens]] of requests.entries()) {
+    expect(answers[i].problems).toEqual([]);
+    const got = await withModel(await imported(folder), (model) => model.logits(tokens));
+    expect(furthest(got, answers[i].logits), cases[i][0]).toBeLessThan(2e-4);
+  }
+});
+
+test("where the disk refuses, the message says what and why, and nothing is left", () => {
+  const parent = fresh();
+  const args = [bin, "import", fixtureFolder("stories260K", parentOf(fresh())), "-o", join(parent, "deep", "out")];
+  // 300 blocks of 512 bytes are less than the weights take.
+  const command = `ulimit -f 300; exec "$0" "$@"`;
+  const { status, stderr } = spawnSync("sh", ["-c", command, process.execPath, ...args], { encoding: "utf8" });
+  expect({ status, isThere: existsSync(parent) }).toEqual({ status: 3, isThere: false });
+  expect(stderr).toContain("the file would be larger than the system allows (EFBIG)");
+});
+
+const parentOf = (folder: string): string => {
+  mkdirSync(folder);
+  return folder;
+};
 
 test("a head that repeats the embedding of a tied model, and buffers of old checkpoints, are no tensors of their own", async () => {
   const sizes = { ...smallSizes, tie_word_embeddings: true };

@@ -5,12 +5,14 @@ import { spawnSync } from "node:child_process";
 const script = `
 import json, sys, torch
 from transformers import AutoModelForCausalLM
-folder, tokens = json.loads(sys.argv[1])
-model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
-problems = [str(info[key]) for key in ("missing_keys", "unexpected_keys", "mismatched_keys") if info[key]]
-with torch.no_grad():
-    logits = model(torch.tensor([tokens])).logits[0]
-print(json.dumps({"problems": problems, "logits": logits.flatten().tolist()}))
+answers = []
+for folder, tokens in json.loads(sys.argv[1]):
+    model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    problems = [str(info[key]) for key in ("missing_keys", "unexpected_keys", "mismatched_keys") if info[key]]
+    with torch.no_grad():
+        logits = model(torch.tensor([tokens])).logits[0]
+    answers.append({"problems": problems, "logits": logits.flatten().tolist()})
+print("\\n" + json.dumps(answers))
 `;
 
 export interface TheirModel {
@@ -20,10 +22,13 @@ export interface TheirModel {
   readonly logits: readonly number[];
 }
 
-export function transformersModel(folder: string, tokens: readonly number[]): TheirModel {
-  const { status, stdout, stderr } = python(["-c", script, JSON.stringify([folder, tokens])]);
+/** What transformers makes of folders, each with a text. */
+export function transformersModels(
+  requests: readonly (readonly [folder: string, tokens: readonly number[]])[],
+): TheirModel[] {
+  const { status, stdout, stderr } = python(["-c", script, JSON.stringify(requests)]);
   if (status !== 0) throw new Error(stderr);
-  return JSON.parse(stdout.slice(stdout.lastIndexOf('{"problems"')));
+  return JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
 }
 
 const python = (args: readonly string[]) =>
