@@ -13,7 +13,7 @@ export interface SpecTextOptions {
 /** A spec that is valid for `mspec check`, with a training section as a beginning. */
 export function specTextFromConfig(facts: ConfigFacts, { name, hasTokenizer }: SpecTextOptions): string {
   const lines = [
-    "# Written by `mspec import`. Behind each number stands the key of config.json that it is from.",
+    "# Written by `mspec import`. The comment after a number names the key of config.json that it is from.",
     "mspec: 1",
     `name: ${name}`,
     ...modelLines(facts),

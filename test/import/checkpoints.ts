@@ -11,12 +11,12 @@ import { openTiny } from "../runtime/tiny-model.ts";
 
 const fixtures = new URL("../fixtures/", import.meta.url).pathname;
 
-/** A copy of a fixture under the names that Hugging Face gives its files. */
+/** A copy of a fixture, with the config in either spelling. */
 export function fixtureFolder(name: string, parent: string, spelling: "now" | "before" = "now"): string {
   const folder = join(parent, `${name}-${spelling}`);
   mkdirSync(folder);
   for (const file of readdirSync(join(fixtures, name))) {
-    copyFileSync(join(fixtures, name, file), join(folder, file.replace(/\.txt$/, "")));
+    copyFileSync(join(fixtures, name, file), join(folder, file));
   }
   if (spelling === "before") copyFileSync(join(folder, "config.hub-v4.json"), join(folder, "config.json"));
   return folder;
