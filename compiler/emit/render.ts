@@ -59,8 +59,10 @@ export class Renderer {
     invariant(ready !== undefined, `no template is called ${template}`);
     this.#ready.set(template, ready);
     const text = ready(view, { allowProtoPropertiesByDefault: false });
-    const tidy = text.replace(/[ \t]+$/gm, "").replace(/\n{3,}/g, "\n\n");
-    return `${tidy.trimEnd()}\n`;
+    // Most texts have none, and the pattern is slow on indentation.
+    const hasTrailing = text.includes(" \n") || text.includes("\t\n");
+    const tidy = hasTrailing ? text.replace(/[ \t]+$/gm, "") : text;
+    return `${tidy.replace(/\n{3,}/g, "\n\n").trimEnd()}\n`;
   }
 }
 

@@ -4,7 +4,7 @@
 import { differentiateFormula } from "./derivative.ts";
 import { evaluateFormula, valueIndex } from "./evaluate.ts";
 import type { Formula } from "./formula.ts";
-import type { InputTerm } from "./terms.ts";
+import { type InputTerm, postorder, ROW } from "./terms.ts";
 
 /** Zero, numbers that vanish when squared, and both sides of where exp under- and overflows. */
 const realProbes = [0, 1e-30, -1e-30, 30, -30, 88, -88, 104, -104, 1e4, -1e4];
@@ -27,9 +27,11 @@ export function fullDerivative(formula: Formula): Formula | undefined {
 
 /** The first input at which a formula, or its full derivative, loses a number; undefined: nowhere. */
 export function findLostNumber(formula: Formula, derivative = fullDerivative(formula)): LostNumber | undefined {
-  for (const point of points(formula.inputs)) {
+  const perRow = formula.inputs.filter(({ extent }) => (extent & ROW) !== 0);
+  const rows = points(perRow);
+  for (const whole of points(formula.inputs.filter(({ extent }) => (extent & ROW) === 0))) {
     for (const probed of derivative === undefined ? [formula] : [formula, derivative]) {
-      const lost = lostAt(probed, point);
+      const lost = lostIn(probed, rows, whole);
       if (lost !== undefined) return lost;
     }
   }
@@ -53,7 +55,8 @@ export function findLaterKey(
   const positions = all.map((i) => (i < mostProbed ? i : context - all.length + i));
   const space = { rows: positions.length, lanes: positions.length };
   const [{ name, term }] = mask.outputs;
-  for (let head = 0; head < Math.min(heads, mostProbed); head++) {
+  const hasHeads = postorder([term]).some((below) => below.op === "input" && below.name === "head");
+  for (let head = 0; head < (hasHeads ? Math.min(heads, mostProbed) : 1); head++) {
     const inputs = new Map([
       ["q", positions],
       ["k", positions],
@@ -82,17 +85,24 @@ function points(inputs: readonly InputTerm[]): Point[] {
   return all;
 }
 
-function lostAt(formula: Formula, point: Point): LostNumber | undefined {
-  const inputs = new Map(formula.inputs.map(({ name }) => [name, [point.get(name) ?? 1]]));
-  const space = { rows: 1, lanes: 1 };
+/** Runs all points at once, each as a row of one element; `whole` are the inputs that are the same for all rows. */
+function lostIn(formula: Formula, rows: readonly Point[], whole: Point): LostNumber | undefined {
+  const inputs = new Map(
+    formula.inputs.map(({ name, extent }) => {
+      // A seed of the derivative is no probe: 1.
+      if ((extent & ROW) === 0) return [name, [whole.get(name) ?? 1]];
+      return [name, rows.map((point) => point.get(name) ?? 1)];
+    }),
+  );
+  const space = { rows: rows.length, lanes: 1 };
   const exact = evaluateFormula(formula, inputs, space).outputs;
   const rounded = evaluateFormula(formula, inputs, space, Math.fround).outputs;
   for (const [output, values] of rounded) {
-    const wanted = exact.get(output)?.[0] ?? Number.NaN;
-    if (Number.isNaN(values[0]) && Number.isFinite(wanted)) {
-      const at = [...point].map(([name, value]) => `${name} = ${value}`).join(", ");
-      return { at, output, exact: wanted };
-    }
+    const wanted = exact.get(output);
+    const row = values.findIndex((value, i) => Number.isNaN(value) && Number.isFinite(wanted?.[i]));
+    if (row < 0 || wanted === undefined) continue;
+    const at = [...(rows[row] ?? []), ...whole].map(([name, value]) => `${name} = ${value}`).join(", ");
+    return { at, output, exact: wanted[row] };
   }
   return undefined;
 }

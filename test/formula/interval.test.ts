@@ -66,15 +66,30 @@ const block: fc.Arbitrary<Block> = fc.record({
   head: fc.integer({ min: 0, max: 3 }),
 });
 
+/** The mask, unless it is one of the few that are refused because they multiply positions beyond exact numbers. */
+function exactMask(text: string): Formula | undefined {
+  try {
+    return maskFormula(text);
+  } catch (error) {
+    if (error instanceof Error && error.message.includes("leaves the numbers that kernels compute exactly")) return;
+    throw error;
+  }
+}
+
 test("a skipped block is hidden everywhere and an untested one visible everywhere, for any mask", () => {
   const documents = Array.from({ length: 60 }, (_, i) => Math.floor(i / 7));
+  let compared = 0;
   fc.assert(
     fc.property(condition, block, (text, at) => {
-      const { got, exact } = classes(maskFormula(`(${text}) || q < -1`), at, documents);
+      const mask = exactMask(`(${text}) || q < -1`);
+      if (mask === undefined) return;
+      compared++;
+      const { got, exact } = classes(mask, at, documents);
       if (got !== 1) expect(got, text).toBe(exact);
     }),
     { numRuns: 2000 },
   );
+  expect(compared).toBeGreaterThan(1000);
 });
 
 test.each([
