@@ -34,14 +34,24 @@ export function sizeNumber(size: Size): number {
   const { numerator, denominator } = size;
   if (denominator === 1n) return Number(numerator);
   const magnitude = numerator < 0n ? -numerator : numerator;
-  // 66 bits of quotient and a sticky bit for the rest, then one rounding by Number().
-  const shift = 66 - (bitLength(magnitude) - bitLength(denominator));
+  // 66 bits of quotient, or what is left of them above the smallest float.
+  const shift = Math.min(66 - (bitLength(magnitude) - bitLength(denominator)), smallestExponent);
   const scaled = shift >= 0 ? magnitude << BigInt(shift) : magnitude;
   const divisor = shift >= 0 ? denominator : denominator << BigInt(-shift);
-  const sticky = scaled % divisor === 0n ? 0n : 1n;
-  const rounded = Number(((scaled / divisor) << 1n) | sticky);
-  const value = timesPowerOfTwo(rounded, -(shift + 1));
+  const value = timesPowerOfTwo(roundedQuotient(scaled, divisor), -shift);
   return numerator < 0n ? -value : value;
+}
+
+/** 2^-1074 is the smallest float above 0. */
+const smallestExponent = 1074;
+
+/** The quotient as a float that is scaled without another rounding: a subnormal one keeps its few bits as a whole number. */
+function roundedQuotient(dividend: bigint, divisor: bigint): number {
+  const [quotient, rest] = [dividend / divisor, dividend % divisor];
+  // A sticky bit for the rest makes the rounding of Number() the only one.
+  if (quotient >= 2n ** 53n) return Number((quotient << 1n) | (rest === 0n ? 0n : 1n)) / 2;
+  const isAbove = 2n * rest > divisor || (2n * rest === divisor && quotient % 2n === 1n);
+  return Number(isAbove ? quotient + 1n : quotient);
 }
 
 /** A size as a message shows it: `384`, or `1000 / 3 = 333.333`. */

@@ -83,6 +83,18 @@ test("every float survives being a size", () => {
   );
 });
 
+test.each([
+  5e-324, 1.5e-323, 1.88425349033737e-309, 2.225073858507201e-308, 2.2250738585072014e-308, 4.450147717014403e-308,
+])("so does %d, at the end of floats", (value) => {
+  expect(sizeNumber(decimalSize(value))).toBe(value);
+});
+
+test("halves of the smallest float are rounded to even", () => {
+  const half = `1 / 2^${1000} / 2^${75}`;
+  expect(sizeNumber(size(half))).toBe(0);
+  expect(sizeNumber(size(`3 * ${half}`))).toBe(1e-323);
+});
+
 test("a quotient is the float nearest to it", () => {
   const whole = fc.integer({ min: 1, max: 2 ** 31 - 1 });
   fc.assert(
