@@ -73,7 +73,7 @@ export function operationsBelow(
 
 /** A product of element values whose order is still open; resolved once all products are known. */
 interface OpenProduct {
-  readonly placeholder: Operation;
+  readonly opened: Operation;
   atoms: Operation[];
 }
 
@@ -270,18 +270,16 @@ class Lowering {
     if (atoms.length === 1) return atoms[0];
     const sorted = [...atoms].sort((a, b) => a.id - b.id);
     const extent = sorted.reduce((axes, a) => axes | a.extent, UNIFORM);
-    const placeholder = this.#make({ op: "multiply", args: sorted, extent, kind }, "open");
-    if (!this.#open.has(placeholder)) this.#open.set(placeholder, { placeholder, atoms: sorted });
-    return placeholder;
+    const opened = this.#make({ op: "multiply", args: sorted, extent, kind }, "open");
+    if (!this.#open.has(opened)) this.#open.set(opened, { opened, atoms: sorted });
+    return opened;
   }
 
   /** Greedily computes the pair of factors that most products share once (Paar's algorithm). */
   #sharePairs(roots: readonly Operation[]): void {
     const live = new Set(operationsBelow(roots));
     // A product of integers stays as it is: the pairs are floats, and what reads it counts on integers.
-    const products = [...this.#open.values()].filter(
-      ({ placeholder }) => live.has(placeholder) && placeholder.kind !== "integer",
-    );
+    const products = [...this.#open.values()].filter(({ opened }) => live.has(opened) && opened.kind !== "integer");
     for (;;) {
       const best = mostSharedPair(products);
       if (best === undefined) return;

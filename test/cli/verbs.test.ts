@@ -49,8 +49,8 @@ describe("usage", () => {
 });
 
 describe("a standard output that takes nothing more", () => {
-  const isThere = existsSync("/dev/full");
-  test.skipIf(!isThere)("ends schema, normalize and check with 3 and a message, not with a stack", () => {
+  test("ends schema, normalize and check with 3 and a message, not with a stack", ({ skip }) => {
+    skip(!existsSync("/dev/full"), "there is no /dev/full");
     for (const args of [["schema"], ["normalize", tiny], ["check", tiny], ["--help"]]) {
       const full = openSync("/dev/full", "w");
       const command = [bin, ...args];

@@ -2,21 +2,7 @@
 // through, and sizes that no compiler should follow.
 
 import { describe, expect, test } from "vitest";
-import { buildPrograms } from "../../compiler/compile.ts";
-import { type Diagnostic, DiagnosticError } from "../../compiler/source/diagnostic.ts";
-import { readSpecText, smallSpec, smallSpecWith } from "../language/spec-text.ts";
-
-/** All that is said of a spec up to its programs. */
-function said(text: string): readonly Diagnostic[] {
-  const { spec, diagnostics } = readSpecText(text);
-  if (spec === undefined) return diagnostics;
-  try {
-    return [...diagnostics, ...buildPrograms(spec).warnings];
-  } catch (error) {
-    if (error instanceof DiagnosticError) return error.diagnostics;
-    throw error;
-  }
-}
+import { said, smallSpec, smallSpecWith } from "../language/spec-text.ts";
 
 const withActivation = (formula: string) => smallSpecWith(["dense,", `dense, activation: "${formula}",`]);
 const withMask = (formula: string) => smallSpecWith(["heads: 4", `heads: 4, mask: "${formula}"`]);

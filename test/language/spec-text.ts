@@ -1,5 +1,7 @@
 // A small spec for tests, and what reading a variant of it gives.
 
+import { buildPrograms } from "../../compiler/compile.ts";
+import { type Diagnostic, DiagnosticError } from "../../compiler/source/diagnostic.ts";
 import { SourceText } from "../../compiler/source/text.ts";
 import { readSpec, type SpecReading } from "../../compiler/spec/read.ts";
 import type { Spec } from "../../compiler/spec/spec.ts";
@@ -31,6 +33,18 @@ export function smallSpecWith(...replacements: readonly (readonly [part: string,
 
 export function readSpecText(text: string, overrides: readonly string[] = []): SpecReading {
   return readSpec(new SourceText("test.yaml", text), overrides);
+}
+
+/** All that is said of a spec up to its programs. */
+export function said(text: string): readonly Diagnostic[] {
+  const { spec, diagnostics } = readSpecText(text);
+  if (spec === undefined) return diagnostics;
+  try {
+    return [...diagnostics, ...buildPrograms(spec).warnings];
+  } catch (error) {
+    if (error instanceof DiagnosticError) return error.diagnostics;
+    throw error;
+  }
 }
 
 /** `error 3:7 key/unknown` for each fault of a spec, in the order in which they were found. */

@@ -1,21 +1,8 @@
 // Messages that once misled: what they claim, and the way out that they offer.
 
 import { expect, test } from "vitest";
-import { buildPrograms } from "../../compiler/compile.ts";
-import { type Diagnostic, DiagnosticError } from "../../compiler/source/diagnostic.ts";
 import { faultLine } from "./read-text.ts";
-import { readSpecText, smallSpec, smallSpecWith } from "./spec-text.ts";
-
-function said(text: string): readonly Diagnostic[] {
-  const { spec, diagnostics } = readSpecText(text);
-  if (spec === undefined) return diagnostics;
-  try {
-    return [...diagnostics, ...buildPrograms(spec).warnings];
-  } catch (error) {
-    if (error instanceof DiagnosticError) return error.diagnostics;
-    throw error;
-  }
-}
+import { said, smallSpec, smallSpecWith } from "./spec-text.ts";
 
 test.each([
   [
