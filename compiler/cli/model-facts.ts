@@ -2,7 +2,7 @@
 
 import type { Manifest } from "../../runtime/contract.ts";
 import type { FlopsFacts } from "../source/messages/train.ts";
-import type { Spec } from "../spec/spec.ts";
+import { asGqa, type Spec } from "../spec/spec.ts";
 
 const partsInOrder = ["embedding", "attention", "ffn", "norm", "head"] as const;
 type Part = (typeof partsInOrder)[number];
@@ -44,7 +44,8 @@ export function trainingFlops({ model, train }: Spec, manifest: Manifest): Flops
   const isTied = model.tieEmbeddings;
   const inputEmbedding = isTied ? 0 : model.vocab * model.width;
   const sequence = train?.sequence ?? model.context;
-  const attention = model.layers.reduce((sum, { attention: { heads, headDim } }) => {
+  const attention = model.layers.reduce((sum, layer) => {
+    const { heads, headDim } = asGqa(layer.attention);
     return sum + 0.5 * 2 * heads * (headDim + headDim) * sequence;
   }, 0);
   const total = 6 * (parameters - inputEmbedding) + 3 * attention;

@@ -8,7 +8,7 @@ import type {
   ManifestTraining,
 } from "../../runtime/contract.ts";
 import { queryChunk } from "../kernels/skeletons/attention.ts";
-import type { Parameter } from "../model/parameters.ts";
+import { isTrained, type Parameter } from "../model/parameters.ts";
 import { decayOf, gradientName, momentName } from "../model/update.ts";
 import { matches } from "../spec/selector.ts";
 import type { Spec, TrainSpec } from "../spec/spec.ts";
@@ -62,7 +62,7 @@ function parameterEntry(
 ): ManifestParameter {
   const { name, dims, place } = parameter;
   const common = { name, dims: dims.map((d) => d.size), path: place.path };
-  if (train === undefined) return { ...common, init: { kind: "zeros" }, decay: 0 };
+  if (train === undefined || !isTrained(parameter)) return { ...common, init: { kind: "zeros" }, decay: 0 };
   return {
     ...common,
     init: initOf(parameter, train, counts),
@@ -72,8 +72,9 @@ function parameterEntry(
   };
 }
 
-/** The last rule that selects the parameter's operation decides; none means zeros. */
-function initOf({ place }: Parameter, train: TrainSpec, counts: ReadonlyMap<string, number>): InitRule {
+/** The last rule that selects the parameter's operation decides; none means zeros, and so do biases. */
+function initOf({ place, kind }: Parameter, train: TrainSpec, counts: ReadonlyMap<string, number>): InitRule {
+  if (kind !== "weight") return { kind: "zeros" };
   const operation = { path: place.path, classes: place.classes, counts };
   return train.init.findLast((rule) => matches(rule.selector, operation))?.distribution ?? { kind: "zeros" };
 }

@@ -6,7 +6,7 @@ import { attention } from "../ops/attention.ts";
 import { attentionPaged } from "../ops/attention-paged.ts";
 import { gather, scatterStore } from "../ops/gather.ts";
 import { rope } from "../ops/rope.ts";
-import type { AttentionSpec, RopeSpec } from "../spec/spec.ts";
+import { type AttentionSpec, asGqa, type RopeSpec } from "../spec/spec.ts";
 import { emitLinear, type ModelContext, place } from "./context.ts";
 
 /** Whole packed sequences, or new tokens over a paged cache. */
@@ -30,7 +30,7 @@ export function emitAttention(
   x: Value,
   form: AttentionForm,
 ): Value {
-  const { heads, kvHeads, headDim } = spec;
+  const { heads, kvHeads, headDim } = asGqa(spec);
   const { emitter, formulas, model } = context;
   const queries = dim("heads*head_dim", heads * headDim);
   const keys = dim("kv_heads*head_dim", kvHeads * headDim);

@@ -4,12 +4,19 @@ import type { NodePlace, Value } from "../graph/graph.ts";
 import { type Dim, tensor } from "../graph/types.ts";
 import type { Emitter } from "../ops/contract.ts";
 
+/** What a parameter is to its operation; all but weights begin at zero. */
+export type ParameterKind = "weight" | "bias" | "sinks" | "choice_bias";
+
 export interface Parameter {
   /** The name in a checkpoint, such as `layers.3.attention.q.weight`. */
   readonly name: string;
+  readonly kind: ParameterKind;
   readonly place: NodePlace;
   readonly dims: readonly Dim[];
 }
+
+/** Whether gradients reach it; the bias that steers a choice of experts is moved by their loads. */
+export const isTrained = ({ kind }: Parameter): boolean => kind !== "choice_bias";
 
 /** Hands out parameters to the graphs of one model; every graph sees the same ones. */
 export class ParameterList {
@@ -21,8 +28,13 @@ export class ParameterList {
 
   /** The weight of an operation, as a value of the emitter's graph. */
   weight(emitter: Emitter, place: NodePlace, ...dims: readonly Dim[]): Value {
-    const name = `${checkpointPath(place.path)}.weight`;
-    if (!this.#byName.has(name)) this.#byName.set(name, { name, place, dims });
+    return this.give(emitter, place, "weight", ...dims);
+  }
+
+  /** A parameter of an operation, as a value of the emitter's graph. */
+  give(emitter: Emitter, place: NodePlace, kind: ParameterKind, ...dims: readonly Dim[]): Value {
+    const name = `${checkpointPath(place.path)}.${kind}`;
+    if (!this.#byName.has(name)) this.#byName.set(name, { name, kind, place, dims });
     return emitter.builder.give(name, tensor("f32", ...dims), "parameter");
   }
 }

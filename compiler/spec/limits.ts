@@ -4,7 +4,7 @@ import type { Diagnostics } from "../source/diagnostic.ts";
 import * as say from "../source/messages/model.ts";
 import type { Place } from "../source/text.ts";
 import type { Section } from "./section.ts";
-import type { ModelSpec, ServeSpec, TrainSpec } from "./spec.ts";
+import { asGqa, type ModelSpec, type ServeSpec, type TrainSpec } from "./spec.ts";
 
 interface Factor {
   readonly name: string;
@@ -43,13 +43,13 @@ class LimitCheck {
     if (!this.#product("the embedding", embedding)) return false;
     let total = BigInt(vocab) * BigInt(width) * (tieEmbeddings ? 1n : 2n);
     for (const { attention, ffn } of new Set(layers)) {
-      const channels = this.#block("attention", "heads * head_dim", attention.heads * attention.headDim);
+      const channels = this.#block("attention", "heads * head_dim", attention.heads * asGqa(attention).headDim);
       const intermediate = this.#block("ffn", "intermediate", ffn.intermediate);
       if (!this.#product("a weight of attention", [channels, this.#factor("width", width)])) return false;
       if (!this.#product("a weight of ffn", [intermediate, this.#factor("width", width)])) return false;
     }
     for (const { attention, ffn } of layers) {
-      const { heads, kvHeads, headDim } = attention;
+      const { heads, kvHeads, headDim } = asGqa(attention);
       const channels = BigInt(headDim) * BigInt(2 * heads + 2 * kvHeads);
       total += BigInt(width) * (channels + BigInt(ffn.intermediate) * BigInt(ffn.inputs.length + 1) + 2n);
     }
@@ -82,7 +82,10 @@ class LimitCheck {
   serving({ layers }: ModelSpec, { pages, page, tokens }: ServeSpec): void {
     const serve = this.#root.section("serve");
     if (!this.#tokens("a call", [{ name: "tokens", value: tokens, place: serve.placeOf("tokens") }])) return;
-    const channels = layers.reduce((sum, { attention }) => sum + 2 * attention.kvHeads * attention.headDim, 0);
+    const channels = layers.reduce(
+      (sum, { attention }) => sum + 2 * asGqa(attention).kvHeads * asGqa(attention).headDim,
+      0,
+    );
     this.#product("the cache", [
       { name: "pages", value: pages, place: serve.placeOf("pages") },
       { name: "page", value: page, place: serve.placeOf("page") },

@@ -6,19 +6,20 @@ import { printFormulaSyntax, printNumber, printSelector } from "../formula/print
 import { rangeOf } from "./ranges.ts";
 import { languageVersion } from "./schema.ts";
 import type { Selector } from "./selector.ts";
-import type {
-  AttentionSpec,
-  DataSpec,
-  Distribution,
-  FfnSpec,
-  LayerSpec,
-  ModelSpec,
-  RopeSpec,
-  Schedule,
-  SchedulePiece,
-  Signature,
-  Spec,
-  TrainSpec,
+import {
+  type AttentionSpec,
+  asGqa,
+  type DataSpec,
+  type Distribution,
+  type FfnSpec,
+  type LayerSpec,
+  type ModelSpec,
+  type RopeSpec,
+  type Schedule,
+  type SchedulePiece,
+  type Signature,
+  type Spec,
+  type TrainSpec,
 } from "./spec.ts";
 
 /** A map in the order of its keys; pairs without a value are left out. */
@@ -86,7 +87,8 @@ function blocks(layers: readonly LayerSpec[], blockOf: (layer: LayerSpec) => Ord
   return [first, ...others].map(({ block, indices }) => ordered(["layers", rangeOf(indices)], ...block));
 }
 
-function attentionMap({ kind, heads, kvHeads, headDim, rope, score, mask }: AttentionSpec): Ordered {
+function attentionMap(attention: AttentionSpec): Ordered {
+  const { kind, heads, kvHeads, headDim, rope, score, mask } = asGqa(attention);
   return ordered(
     ["kind", kind],
     ["heads", heads],

@@ -6,7 +6,7 @@ import { noSpace, readActivation, readFormula } from "./formulas.ts";
 import { type LayerBlock, layerBlocks } from "./layers.ts";
 import { modelBlocks, mostLayers } from "./schema.ts";
 import type { Section } from "./section.ts";
-import type { AttentionSpec, FfnSpec, LayerSpec, Llama3RopeSpec, ModelSpec, RopeSpec } from "./spec.ts";
+import type { FfnSpec, GqaSpec, LayerSpec, Llama3RopeSpec, ModelSpec, RopeSpec } from "./spec.ts";
 
 /** The model, or undefined if anything of it is faulty. */
 export function resolveModel(root: Section): ModelSpec | undefined {
@@ -29,7 +29,7 @@ export function resolveModel(root: Section): ModelSpec | undefined {
   ) {
     return undefined;
   }
-  return { vocab, context, width, tieEmbeddings, norm: { kind: "rms_norm", eps }, layers };
+  return { vocab, context, width, tieEmbeddings, norm: { kind: "rms_norm", eps }, layers, mtp: undefined };
 }
 
 function resolveLayers(
@@ -71,12 +71,12 @@ function perLayer<Block>(
   return result;
 }
 
-function resolveAttention(section: Section, definitions: Definitions, context: number): AttentionSpec | undefined {
+function resolveAttention(section: Section, definitions: Definitions, context: number): GqaSpec | undefined {
   const { diagnostics } = section.reading;
   const heads = section.number("heads");
   const kvHeads = section.number("kv_heads");
   const headDim = section.number("head_dim");
-  const rope = resolveRope(section.section("rope"));
+  const rope = resolveRope(section.section("rope"), headDim ?? 2);
   const space = { context, heads: heads ?? noSpace.heads };
   const score = readFormula(section, "score", definitions, space);
   const mask = readFormula(section, "mask", definitions, space);
@@ -94,15 +94,18 @@ function resolveAttention(section: Section, definitions: Definitions, context: n
     score === undefined
   )
     return undefined;
-  return mask && { kind: "gqa", heads, kvHeads, headDim, rope, score, mask };
+  const plain = { window: undefined, bias: [], qkNorm: undefined, sinks: false } as const;
+  return mask && { kind: "gqa", heads, kvHeads, headDim, rope, score, mask, ...plain };
 }
 
-function resolveRope(section: Section): RopeSpec | undefined {
+function resolveRope(section: Section, dim: number): RopeSpec | undefined {
   const theta = section.number("theta");
   const layout = section.text("layout")?.text;
   const llama3 = section.isGiven("llama3") ? resolveLlama3(section.section("llama3")) : undefined;
   if (theta === undefined || (layout !== "half" && layout !== "interleaved")) return undefined;
-  return section.isGiven("llama3") && llama3 === undefined ? undefined : { theta, layout, llama3 };
+  return section.isGiven("llama3") && llama3 === undefined
+    ? undefined
+    : { theta, layout, dim, llama3, yarn: undefined };
 }
 
 function resolveLlama3(section: Section): Llama3RopeSpec | undefined {
@@ -124,5 +127,5 @@ function resolveFfn(section: Section, definitions: Definitions): FfnSpec | undef
   const intermediate = section.number("intermediate");
   const activation = readActivation(section, definitions);
   if (intermediate === undefined || activation === undefined) return undefined;
-  return { kind: "dense", intermediate, ...activation };
+  return { kind: "dense", intermediate, bias: false, ...activation };
 }

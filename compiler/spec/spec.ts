@@ -44,6 +44,8 @@ export interface ModelSpec {
   readonly norm: NormSpec;
   /** One entry per layer, with the lists of `attention` and `ffn` merged. */
   readonly layers: readonly LayerSpec[];
+  /** Prediction of several tokens; undefined: of the next one only. */
+  readonly mtp: MtpSpec | undefined;
 }
 
 export interface NormSpec {
@@ -56,22 +58,54 @@ export interface LayerSpec {
   readonly ffn: FfnSpec;
 }
 
-export interface AttentionSpec {
-  readonly kind: "gqa";
+export type AttentionSpec = GqaSpec | MlaSpec;
+
+/** What both kinds of attention have. */
+interface AttentionCommon {
   readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
   readonly rope: RopeSpec;
-  /** Free names: s, q, k, head. `s` is the scaled product q·k / sqrt(head_dim). */
+  /** A query sees this many keys, its own the last of them; undefined: no limit besides the mask. */
+  readonly window: number | undefined;
+  /** Free names: s, q, k, head. `s` is the scaled product q·k / sqrt(channels of a head). */
   readonly score: SpecFormula;
   /** Free names: q, k, head, same_document; a condition. */
   readonly mask: SpecFormula;
 }
 
+/** Grouped-query attention. */
+export interface GqaSpec extends AttentionCommon {
+  readonly kind: "gqa";
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** The projections that add a bias. */
+  readonly bias: readonly ("q" | "k" | "v" | "out")[];
+  /** Normalisation of queries and keys before they turn: of every head with one gain, or of the whole projection. */
+  readonly qkNorm: "head" | "full" | undefined;
+  /** Whether every head has a learned logit that takes part in the softmax and adds nothing. */
+  readonly sinks: boolean;
+}
+
+/** Latent attention of DeepSeek-V2 and V3: keys and values of all heads come from one low-rank vector per token. */
+export interface MlaSpec extends AttentionCommon {
+  readonly kind: "mla";
+  /** Channels of the queries' latent vector; undefined: queries are projected at once. */
+  readonly qRank: number | undefined;
+  readonly kvRank: number;
+  /** Channels of a head's query and key that do not turn, and that turn; those of its value. */
+  readonly nopeDim: number;
+  readonly ropeDim: number;
+  readonly valueDim: number;
+  /** Of the norms of both latent vectors. */
+  readonly normEps: number;
+}
+
 export interface RopeSpec {
   readonly theta: number;
   readonly layout: "half" | "interleaved";
+  /** Channels of a head that turn: the first ones of a gqa head, the `rope_dim` ones of an mla head. */
+  readonly dim: number;
   readonly llama3: Llama3RopeSpec | undefined;
+  readonly yarn: YarnSpec | undefined;
 }
 
 /** Llama 3.1's frequency scaling, with Hugging Face's names. */
@@ -82,12 +116,71 @@ export interface Llama3RopeSpec {
   readonly original: number;
 }
 
-export interface FfnSpec {
-  readonly kind: "dense";
+/** YaRN, arXiv:2309.00071, with Hugging Face's names; what cosines, sines and scores are multiplied by is in yarn.ts. */
+export interface YarnSpec {
+  readonly factor: number;
+  readonly original: number;
+  readonly betaFast: number;
+  readonly betaSlow: number;
+  /** Whether the bounds of the ramp are rounded outwards to whole dimensions. */
+  readonly truncate: boolean;
+  readonly attentionFactor: number | undefined;
+  readonly mscale: number | undefined;
+  readonly mscaleAllDim: number | undefined;
+}
+
+export type FfnSpec = DenseFfnSpec | MoeSpec;
+
+/** What an expert is, or the one block of a dense layer. */
+interface FfnCommon {
   readonly intermediate: number;
   /** Free names: `x`, or `gate` and `up`; they decide the projections. */
   readonly activation: SpecFormula;
   readonly inputs: readonly ("x" | "gate" | "up")[];
+  /** Whether all projections add a bias. */
+  readonly bias: boolean;
+}
+
+export interface DenseFfnSpec extends FfnCommon {
+  readonly kind: "dense";
+}
+
+export interface MoeSpec extends FfnCommon {
+  readonly kind: "moe";
+  readonly experts: number;
+  readonly topK: number;
+  /** Channels of the block that every token goes through besides its experts; 0: there is none. */
+  readonly sharedIntermediate: number;
+  readonly router: RouterSpec;
+}
+
+export interface RouterSpec {
+  /** A row formula of `logit`, the row of all experts' logits. */
+  readonly score: SpecFormula;
+  /** Experts in groups of equal size: only those of the `keep` best groups can be chosen. */
+  readonly groups: { readonly count: number; readonly keep: number; readonly score: "top2_sum" | "max" } | undefined;
+  /** Whether the weights of a token's experts are divided by their sum. */
+  readonly normalize: boolean;
+  readonly scale: number;
+  /** Whether logits have a trained bias. */
+  readonly bias: boolean;
+  /** Whether a bias that no gradient reaches steers the choice, and how far it moves after each step of training. */
+  readonly hasChoiceBias: boolean;
+  readonly biasUpdate: Schedule | undefined;
+  /** Coefficients of the balance losses; each is 1 times its coefficient at perfect balance. */
+  readonly losses: { readonly [kind in BalanceLoss]?: Schedule };
+}
+
+/** Balance within each sequence, within the micro-batch, and the squared log-sum-exp of the logits. */
+export type BalanceLoss = "sequence" | "batch" | "z";
+
+export interface MtpSpec {
+  /** How many tokens beyond the next one are predicted. */
+  readonly depth: number;
+  /** Coefficient of the mean of their losses; undefined without training. */
+  readonly weight: Schedule | undefined;
+  /** Order of the two halves of the projection's input. */
+  readonly concat: readonly ["embedding", "hidden"] | readonly ["hidden", "embedding"];
 }
 
 /** Number formats that a rule can name; only what some target computes is listed. */
@@ -188,3 +281,6 @@ export interface ServeSpec {
   readonly pages: number;
   readonly page: number;
 }
+
+/** For readers that do not know latent attention yet. */
+export const asGqa = (attention: AttentionSpec): GqaSpec => attention as GqaSpec;

@@ -5,7 +5,7 @@ import { printFormulaSyntax } from "../formula/print-syntax.ts";
 import type { Diagnostics } from "../source/diagnostic.ts";
 import * as say from "../source/messages/hugging-face.ts";
 import { activationFormulas } from "./hugging-face-activations.ts";
-import type { LayerSpec, RopeSpec, Spec, SpecFormula } from "./spec.ts";
+import { asGqa, type LayerSpec, type RopeSpec, type Spec, type SpecFormula } from "./spec.ts";
 
 /** What a config says besides the model; null where there is no such token. */
 export interface ConfigContext {
@@ -39,7 +39,7 @@ export function configText(spec: Spec, context: ConfigContext, diagnostics: Diag
     architectures: ["LlamaForCausalLM"],
     attention_bias: false,
     dtype: context.dtype,
-    head_dim: layer.attention.headDim,
+    head_dim: asGqa(layer.attention).headDim,
     // Several names mean one function; what was imported keeps its own.
     hidden_act: isSameActivation(kept.hidden_act, activation) ? kept.hidden_act : activation,
     hidden_size: model.width,
@@ -49,7 +49,7 @@ export function configText(spec: Spec, context: ConfigContext, diagnostics: Diag
     model_type: "llama",
     num_attention_heads: layer.attention.heads,
     num_hidden_layers: model.layers.length,
-    num_key_value_heads: layer.attention.kvHeads,
+    num_key_value_heads: asGqa(layer.attention).kvHeads,
     rms_norm_eps: model.norm.eps,
     rope_parameters: ropeParameters(layer.attention.rope),
     tie_word_embeddings: model.tieEmbeddings,
@@ -112,7 +112,7 @@ const causalMasks = new Set(["k <= q", "k <= q && same_document", "same_document
 
 /** Everything of a layer in which two can differ. */
 function layerText({ attention, ffn }: LayerSpec): string {
-  const { heads, kvHeads, headDim, rope, score, mask } = attention;
+  const { heads, kvHeads, headDim, rope, score, mask } = asGqa(attention);
   const formulas = [score, mask, ffn.activation].map(({ syntax }) => printFormulaSyntax(syntax));
   return JSON.stringify([heads, kvHeads, headDim, rope, ffn.intermediate, ...formulas]);
 }

@@ -7,7 +7,7 @@ test("a value replaces that of the file, and defaults follow it", () => {
   const spec = specOf(smallSpec, ["model.width=4 * 32", "model.layers=2", "model.layers=3"]);
   expect(spec.model.width).toBe(128);
   expect(spec.model.layers).toHaveLength(3);
-  expect(spec.model.layers[0].attention.headDim).toBe(32);
+  expect(spec.model.layers[0].attention).toMatchObject({ headDim: 32 });
 });
 
 test("sections that the file does not give are made", () => {

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { selectorText } from "../../compiler/spec/normalize.ts";
 import { readSpecFile } from "../../compiler/spec/read.ts";
 import type { Selector } from "../../compiler/spec/selector.ts";
+import { asGqa } from "../../compiler/spec/spec.ts";
 import { position } from "./read-text.ts";
 import { smallSpec, smallSpecWith, specFaults, specOf } from "./spec-text.ts";
 
@@ -219,7 +220,8 @@ describe("the specs of the repository", () => {
     if (spec === undefined) throw new Error("no spec");
     const { vocab, width, layers } = spec.model;
     const perLayer = layers.map(({ attention, ffn }) => {
-      const projections = (2 * attention.heads + 2 * attention.kvHeads) * attention.headDim;
+      const { heads, kvHeads, headDim } = asGqa(attention);
+      const projections = (2 * heads + 2 * kvHeads) * headDim;
       return width * (projections + 3 * ffn.intermediate + 2);
     });
     expect(perLayer.reduce((sum, count) => sum + count, 2 * vocab * width + width)).toBe(8_030_261_248);
