@@ -61,8 +61,8 @@ export interface ManifestParameter {
 /** What a kernel finds in its table. */
 export type ManifestOperand =
   | { readonly tensor: string; readonly offset?: number }
-  /** The address of a count: a number, or the live count of that name. */
-  | { readonly count: number | string }
+  /** The address of a count: a number, or what follows from the live counts. */
+  | { readonly count: Expression }
   /** Address 0. */
   | null;
 

@@ -11,6 +11,13 @@ const operators: Record<ExpressionOperator, (a: number, b: number) => number> = 
   max: Math.max,
 };
 
+/** The counts that an expression is computed from. */
+export function namesOf(expression: Expression): string[] {
+  if (typeof expression === "number") return [];
+  if (typeof expression === "string") return [expression];
+  return [...namesOf(expression[1]), ...namesOf(expression[2])];
+}
+
 /** The value of an expression; a name that has no count is an error of the caller. */
 export function evaluateExpression(expression: Expression, counts: Readonly<Record<string, number>>): number {
   if (typeof expression === "number") return expression;

@@ -1,6 +1,7 @@
 // A plan as text, for `mspec dump --after schedule` and `--after plan-memory`.
 
-import type { Launch, Operand, TileCount } from "../kernels/plan.ts";
+import { printLive } from "../graph/types.ts";
+import type { Count, Launch, Operand, TileCount } from "../kernels/plan.ts";
 import { type PlacedTensor, tensorBytes } from "../kernels/plan-memory.ts";
 import type { Program, TargetPlan } from "../kernels/program.ts";
 
@@ -24,7 +25,7 @@ function printOperand(operand: Operand): string {
     case "none":
       return "_";
     case "count":
-      return operand.count.kind === "fixed" ? String(operand.count.value) : operand.count.name;
+      return printCount(operand.count);
     case "tensor": {
       const offset = operand.offset === 0 ? "" : `+${operand.offset}`;
       return operand.access === "read"
@@ -34,11 +35,13 @@ function printOperand(operand: Operand): string {
   }
 }
 
+const printCount = (count: Count): string => (count.kind === "fixed" ? String(count.value) : printLive(count.live));
+
 function printTiles(tiles: TileCount): string {
   return tiles
     .map(({ count, per }) => {
-      const rows = count.kind === "fixed" ? count.value : count.name;
-      return per === 1 ? String(rows) : `ceil(${rows} / ${per})`;
+      const rows = printCount(count);
+      return per === 1 ? rows : `ceil(${rows} / ${per})`;
     })
     .join(" * ");
 }

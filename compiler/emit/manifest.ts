@@ -90,7 +90,7 @@ function operandEntry(operand: Operand): ManifestOperand {
   }
 }
 
-const countEntry = (count: Count): number | string => (count.kind === "fixed" ? count.value : count.name);
+const countEntry = (count: Count): Expression => (count.kind === "fixed" ? count.value : count.live);
 
 /** ceil(count / per) of every factor, with what is fixed computed here. */
 function tilesEntry(tiles: TileCount): Expression {
@@ -99,7 +99,7 @@ function tilesEntry(tiles: TileCount): Expression {
   for (const { count, per } of tiles) {
     if (count.kind === "fixed") fixedFactor *= Math.ceil(count.value / per);
     else {
-      const factor: Expression = per === 1 ? count.name : ["ceil_div", count.name, per];
+      const factor: Expression = per === 1 ? count.live : ["ceil_div", count.live, per];
       expression = expression === undefined ? factor : ["*", expression, factor];
     }
   }

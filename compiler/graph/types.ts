@@ -7,11 +7,28 @@ export const bytesOf: Record<DType, number> = { f32: 4, i32: 4 };
 /** Unit roundoff, for tolerances; 0 for exact types. */
 export const unitRoundoff: Record<DType, number> = { f32: 2 ** -24, i32: 0 };
 
-/** A named extent. `live` names the step value that says how many of `size` are in use; without it all are. */
+/** A count that is known when a program runs: the name of a step value, or arithmetic on such. */
+export type LiveCount = number | string | readonly ["+" | "*" | "min" | "ceil_div", LiveCount, LiveCount];
+
+export function printLive(live: LiveCount): string {
+  if (typeof live !== "object") return String(live);
+  const [operator, a, b] = live;
+  const [left, right] = [printLive(a), printLive(b)];
+  switch (operator) {
+    case "+":
+      return `${left} + ${right}`;
+    case "*":
+      return `${left} * ${right}`;
+    default:
+      return `${operator}(${left}, ${right})`;
+  }
+}
+
+/** A named extent. `live` says how many of `size` are in use; without it all are. */
 export interface Dim {
   readonly name: string;
   readonly size: number;
-  readonly live?: string;
+  readonly live?: LiveCount;
 }
 
 export interface TensorType {
@@ -19,7 +36,7 @@ export interface TensorType {
   readonly dims: readonly Dim[];
 }
 
-export const dim = (name: string, size: number, live?: string): Dim =>
+export const dim = (name: string, size: number, live?: LiveCount): Dim =>
   live === undefined ? { name, size } : { name, size, live };
 
 export const tensor = (dtype: DType, ...dims: readonly Dim[]): TensorType => ({ dtype, dims });
@@ -31,7 +48,8 @@ export const widthOf = (type: TensorType): number => type.dims.at(-1)?.size ?? 1
 
 export const rowsOf = (type: TensorType): number => type.dims.slice(0, -1).reduce((count, d) => count * d.size, 1);
 
-export const sameDim = (a: Dim, b: Dim): boolean => a.name === b.name && a.size === b.size && a.live === b.live;
+export const sameDim = (a: Dim, b: Dim): boolean =>
+  a.name === b.name && a.size === b.size && (a.live === b.live || JSON.stringify(a.live) === JSON.stringify(b.live));
 
 export const sameType = (a: TensorType, b: TensorType): boolean =>
   a.dtype === b.dtype && a.dims.length === b.dims.length && a.dims.every((d, i) => sameDim(d, b.dims[i]));

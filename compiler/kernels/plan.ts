@@ -4,7 +4,7 @@ import type { Formula } from "../formula/formula.ts";
 import type { PhasePlan } from "../formula/phases.ts";
 import type { Extent } from "../formula/terms.ts";
 import type { ConstantRule, Direction, Storage } from "../graph/graph.ts";
-import type { TensorType } from "../graph/types.ts";
+import type { LiveCount, TensorType } from "../graph/types.ts";
 
 /** How a tensor lies in memory. Sizes in elements; every row starts on 16 bytes. */
 export type Layout =
@@ -27,10 +27,10 @@ export interface PlannedTensor {
   readonly rule: ConstantRule | undefined;
 }
 
-/** A number of rows: fixed, or one that the host writes before a run. */
+/** A number of rows: fixed, or one that follows from what the host says before a run. */
 export type Count =
   | { readonly kind: "fixed"; readonly value: number }
-  | { readonly kind: "live"; readonly name: string; readonly capacity: number };
+  | { readonly kind: "live"; readonly live: LiveCount; readonly capacity: number };
 
 export const capacityOf = (count: Count): number => (count.kind === "fixed" ? count.value : count.capacity);
 
@@ -141,6 +141,8 @@ export interface MatmulKernel {
 export interface PackKernel {
   readonly template: "pack";
   readonly facts: KernelFacts;
+  /** Matrices one behind the other, each in panels of its own. */
+  readonly matrices: number;
   readonly rows: number;
   readonly depth: number;
   readonly pitch: number;
@@ -243,7 +245,130 @@ export interface AttentionPagedKernel extends AttentionNumbers {
   readonly tilePitch: number;
 }
 
+/** Strides of the operands of a product in bytes; b(k, j) as in MatmulKernel. */
+interface ProductStrides {
+  readonly a: { readonly row: number; readonly depth: number };
+  readonly b: { readonly panel: number; readonly depth: number };
+  /** Elements from row to row. */
+  readonly outPitch: number;
+}
+
+/** Products of each expert's rows with its own matrix. */
+export interface GroupedMatmulKernel extends ProductStrides {
+  readonly template: "grouped-matmul";
+  readonly facts: KernelFacts;
+  readonly experts: number;
+  /** Bytes from expert to expert in b. */
+  readonly expertBytes: number;
+  readonly columns: number;
+  readonly depth: number;
+  readonly tile: { readonly rows: number; readonly columns: number; readonly depth: number };
+}
+
+/** Products over the rows of each expert: one matrix per expert. */
+export interface GroupedWgradKernel extends ProductStrides {
+  readonly template: "grouped-wgrad";
+  readonly facts: KernelFacts;
+  readonly accumulates: boolean;
+  /** Rows and columns of one expert's matrix. */
+  readonly rows: number;
+  readonly columns: number;
+  readonly tile: { readonly rows: number; readonly columns: number; readonly depth: number };
+  /** Bytes per thread: two rows of a tile, where the number of rows is odd. */
+  readonly scratch: number;
+}
+
+export interface RouterKernel {
+  readonly template: "router";
+  readonly facts: KernelFacts;
+  readonly product: ProductStrides;
+  /** The score of a row, as a kernel over the same table. */
+  readonly score: FormulaKernel;
+  readonly width: number;
+  readonly experts: number;
+  readonly topK: number;
+  readonly groups: { readonly count: number; readonly keep: number; readonly isTop2Sum: boolean } | undefined;
+  readonly normalize: boolean;
+  readonly scale: number;
+  readonly hasBias: boolean;
+  readonly hasChoiceBias: boolean;
+  readonly rowsPerTile: number;
+  readonly depthPerBlock: number;
+  readonly scoresPitch: number;
+  /** Of rows of choices: indices and weights. */
+  readonly choicePitch: number;
+  /** Bytes per thread: keys of all experts and of all groups, beside what the score needs. */
+  readonly scratch: number;
+  readonly keysOffset: number;
+  readonly groupKeysOffset: number;
+}
+
+export interface RouterBackwardKernel {
+  readonly template: "router-backward";
+  readonly facts: KernelFacts;
+  readonly topK: number;
+  readonly normalize: boolean;
+  readonly scale: number;
+  readonly choicePitch: number;
+  readonly scoresPitch: number;
+  readonly rowsPerTile: number;
+}
+
+export interface ExpertOrderKernel {
+  readonly template: "expert-order";
+  readonly facts: KernelFacts;
+  readonly experts: number;
+  readonly topK: number;
+  readonly choicePitch: number;
+  /** Bytes per thread: where each expert's next row goes. */
+  readonly scratch: number;
+}
+
+export interface DispatchKernel {
+  readonly template: "dispatch";
+  readonly facts: KernelFacts;
+  readonly width: number;
+  readonly topK: number;
+  readonly isWeighted: boolean;
+  readonly choicePitch: number;
+  readonly xPitch: number;
+  readonly rowsPitch: number;
+  readonly rowsPerTile: number;
+}
+
+export interface CombineKernel {
+  readonly template: "combine";
+  readonly facts: KernelFacts;
+  readonly width: number;
+  readonly topK: number;
+  readonly isWeighted: boolean;
+  readonly addsRows: boolean;
+  readonly choicePitch: number;
+  readonly rowsPitch: number;
+  readonly yPitch: number;
+  readonly rowsPerTile: number;
+}
+
+export interface CombineDotsKernel {
+  readonly template: "combine-dots";
+  readonly facts: KernelFacts;
+  readonly width: number;
+  readonly topK: number;
+  readonly choicePitch: number;
+  readonly rowsPitch: number;
+  readonly dYPitch: number;
+  readonly rowsPerTile: number;
+}
+
 export type Kernel =
+  | GroupedMatmulKernel
+  | GroupedWgradKernel
+  | RouterKernel
+  | RouterBackwardKernel
+  | ExpertOrderKernel
+  | DispatchKernel
+  | CombineKernel
+  | CombineDotsKernel
   | FormulaKernel
   | ColumnSumKernel
   | MatmulKernel

@@ -217,7 +217,7 @@ export function rowCount(type: TensorType): Count {
   const rows = type.dims.length < 2 ? (type.dims[0]?.size ?? 1) : rowsOf(type);
   if (live === undefined) return fixed(rows);
   invariant(leading.length === 1, `a live dimension must be the only leading one in ${printType(type)}`);
-  return { kind: "live", name: live.live ?? live.name, capacity: rows };
+  return { kind: "live", live: live.live ?? live.name, capacity: rows };
 }
 
 /** Whole rows that make about 16 thousand elements: enough work per tile, and few tiles per thread. */

@@ -9,7 +9,16 @@ import type { Launch, PlannedTensor } from "./plan.ts";
 import { NodePlanner, type PlannerShared } from "./planner.ts";
 import { planAttention, planAttentionBackward, planAttentionPaged } from "./skeletons/attention.ts";
 import { planLinearCrossEntropy } from "./skeletons/cross-entropy.ts";
+import {
+  planCombine,
+  planCombineDots,
+  planDispatch,
+  planExpertOrder,
+  planRouter,
+  planRouterBackward,
+} from "./skeletons/experts.ts";
 import { planFormula } from "./skeletons/formula.ts";
+import { planGroupedMatmul, planGroupedWgrad } from "./skeletons/grouped-matmul.ts";
 import { planMatmul } from "./skeletons/matmul.ts";
 import { planGather, planReduce, planScatterAdd, planScatterStore } from "./skeletons/memory.ts";
 
@@ -34,6 +43,14 @@ const skeletons: { readonly [S in SkeletonName]: SkeletonPlanner<Extract<Skeleto
     scatter_add: planScatterAdd,
     scatter_store: planScatterStore,
     reduce: planReduce,
+    router: planRouter,
+    router_backward: planRouterBackward,
+    expert_order: planExpertOrder,
+    dispatch: planDispatch,
+    combine: planCombine,
+    combine_dots: planCombineDots,
+    grouped_matmul: planGroupedMatmul,
+    grouped_wgrad: planGroupedWgrad,
   };
 
 export function selectKernels(graph: Graph, shared: Omit<PlannerShared, "tensors">): Selection {

@@ -6,7 +6,7 @@ import type { Formula, FormulaOutput } from "../formula/formula.ts";
 import { parseFormula } from "../formula/parse.ts";
 import { printFormula } from "../formula/print.ts";
 import { ELEMENT, operands, postorder, ROW } from "../formula/terms.ts";
-import type { Node, Value } from "../graph/graph.ts";
+import type { Node, NodePlace, Value } from "../graph/graph.ts";
 import { signature } from "../graph/shapes.ts";
 import { elementCount, type TensorType } from "../graph/types.ts";
 import { Diagnostics, invariant } from "../source/diagnostic.ts";
@@ -14,6 +14,7 @@ import { standaloneExpression } from "../source/text.ts";
 import {
   type Absorption,
   attributesOf,
+  type Emitter,
   type Gradient,
   type GradientRequest,
   type Op,
@@ -212,20 +213,53 @@ function formulaFlops(binding: FormulaBinding, node: Node): number {
   return operations * elements;
 }
 
-/** One node that computes the gradients of all wanted inputs. */
+/** A formula's operands and what is asked of its gradient: a node, or a part of what a node computes. */
+interface FormulaGradientRequest {
+  readonly place: NodePlace;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  /** Adjoint of each output; undefined where nothing depends on it. */
+  readonly dOutputs: readonly (Value | undefined)[];
+  readonly wanted: readonly boolean[];
+  readonly emitter: Emitter;
+}
+
+/** How the node that computes a gradient is called. */
+interface GradientNames {
+  /** What is differentiated. */
+  readonly name: string;
+  readonly source: string;
+  /** Names of the inputs, in order. */
+  readonly ports: readonly string[];
+  /** Outputs that are read instead of computed again. */
+  readonly keep?: readonly string[];
+}
+
 function emitDerivative(
   { node, dOutputs, wanted, emitter }: GradientRequest,
   binding: FormulaBinding,
   keep: readonly string[],
-  definition: Pick<FormulaOpDefinition<never>, "name" | "source" | "shapes">,
+  { name, source, shapes }: Pick<FormulaOpDefinition<never>, "name" | "source" | "shapes">,
+): readonly (Value | undefined)[] {
+  const { inputs, outputs } = node;
+  const ports = signature(shapes).inputs.map((port) => port.name);
+  const request = { place: placeOf(node, "dgrad"), inputs, outputs, dOutputs, wanted, emitter };
+  return emitFormulaGradient(request, binding, { name, source, ports, keep });
+}
+
+/** One node that computes the gradients of all wanted inputs. */
+export function emitFormulaGradient(
+  { place, inputs: given, outputs: computed, dOutputs, wanted, emitter }: FormulaGradientRequest,
+  binding: FormulaBinding,
+  { name, source, ports: names, keep = [] }: GradientNames,
 ): readonly (Value | undefined)[] {
   const seeded = binding.outputs.filter((view) => dOutputs[view.operand] !== undefined);
   const by = binding.inputs.filter((view) => wanted[view.operand]).map((view) => view.port);
-  if (seeded.length === 0 || by.length === 0) return node.inputs.map(() => undefined);
+  if (seeded.length === 0 || by.length === 0) return given.map(() => undefined);
   for (const view of binding.inputs) {
     const isShared = binding.groups > 1 && view.groupStep === 0 && (extentOfInput(binding, view.port) & ROW) !== 0;
     const message = `${view.port} is shared by groups of rows and has no gradient`;
-    invariant(!isShared || !wanted[view.operand], message, node.path);
+    invariant(!isShared || !wanted[view.operand], message, place.path);
   }
   const derivative = derivativeOf(
     binding.formula,
@@ -234,36 +268,35 @@ function emitDerivative(
     keep,
   );
   const operandsOf = new OperandList();
-  const inputs = derivative.inputs.map(({ name }): PortView => {
-    const own = binding.inputs.find((view) => view.port === name);
-    if (own !== undefined) return { ...own, operand: operandsOf.add(node.inputs[own.operand]) };
-    const kept = binding.outputs.find((view) => view.port === name);
-    if (kept !== undefined) return { ...kept, operand: operandsOf.add(node.outputs[kept.operand]) };
-    const seed = binding.outputs.find((view) => `d_${view.port}` === name);
+  const inputs = derivative.inputs.map((input): PortView => {
+    const own = binding.inputs.find((view) => view.port === input.name);
+    if (own !== undefined) return { ...own, operand: operandsOf.add(given[own.operand]) };
+    const kept = binding.outputs.find((view) => view.port === input.name);
+    if (kept !== undefined) return { ...kept, operand: operandsOf.add(computed[kept.operand]) };
+    const seed = binding.outputs.find((view) => `d_${view.port}` === input.name);
     const adjoint = seed && dOutputs[seed.operand];
-    invariant(seed !== undefined && adjoint !== undefined, `derivative reads unknown value ${name}`, node.path);
-    return { ...seed, port: name, operand: operandsOf.add(adjoint) };
+    invariant(seed !== undefined && adjoint !== undefined, `derivative reads unknown value ${input.name}`, place.path);
+    return { ...seed, port: input.name, operand: operandsOf.add(adjoint) };
   });
-  const results = node.inputs.map((_, i) => i).filter((i) => wanted[i]);
+  const results = given.map((_, i) => i).filter((i) => wanted[i]);
   const outputs = by.map((port): PortView => {
     const view = binding.inputs.find((v) => v.port === port) ?? plainView(port, 0);
     return { ...view, port: `d_${port}`, operand: results.indexOf(view.operand) };
   });
-  const names = signature(definition.shapes).inputs;
-  const ports = results.map((i): OutputPort => ({ port: `d_${names[i].name}`, type: node.inputs[i].type }));
+  const ports = results.map((i): OutputPort => ({ port: `d_${names[i]}`, type: given[i].type }));
   const dInputs = emitter.emit(
     derivedFormula,
     operandsOf.values,
     {
-      label: `${definition.name}_backward`,
-      summary: `Gradients of ${definition.name} by ${by.join(", ")}.`,
-      source: `gradient of ${definition.source}`,
+      label: `${name}_backward`,
+      summary: `Gradients of ${name} by ${by.join(", ")}.`,
+      source: `gradient of ${source}`,
       binding: { ...binding, formula: derivative, inputs, outputs },
       outputs: ports,
     },
-    placeOf(node, "dgrad"),
+    place,
   );
-  return node.inputs.map((_, i) => (wanted[i] ? dInputs[results.indexOf(i)] : undefined));
+  return given.map((_, i) => (wanted[i] ? dInputs[results.indexOf(i)] : undefined));
 }
 
 const derivatives = new WeakMap<Formula, Map<string, Formula>>();

@@ -7,8 +7,8 @@ const gatherShapes = "table[entries, width], index:i32[rows] -> y[rows, width]";
 
 export const gather: Op<null> = {
   name: "gather",
-  summary: "Takes the rows of a table that an index names, such as token embeddings.",
-  formula: () => "y[r] = table[index[r]]",
+  summary: "Takes the rows of a table that an index names, such as token embeddings; a negative index yields zeros.",
+  formula: () => "y[r] = table[index[r]], or 0 where index[r] < 0",
   source: "embedding lookup",
   shapes: gatherShapes,
   infer: inferBy(gatherShapes),
@@ -17,7 +17,7 @@ export const gather: Op<null> = {
     const width = widthOf(table.type);
     const result = new Float64Array(index.data.length * width);
     index.data.forEach((entry, r) => {
-      result.set(table.data.subarray(entry * width, (entry + 1) * width), r * width);
+      if (entry >= 0) result.set(table.data.subarray(entry * width, (entry + 1) * width), r * width);
     });
     return [result];
   },
@@ -50,6 +50,7 @@ function scattered(inputs: readonly Tensor[], entries: number, combine: (x: numb
   const result = new Float64Array(entries * width);
   if (state !== undefined && first.data[0] === 0) result.set(state.data.map(combine));
   index.data.forEach((entry, r) => {
+    if (entry < 0) return;
     for (let c = 0; c < width; c++) result[entry * width + c] += combine(rows.data[r * width + c]);
   });
   return result;
@@ -57,7 +58,7 @@ function scattered(inputs: readonly Tensor[], entries: number, combine: (x: numb
 
 export const scatterAdd: Op<ScatterAttributes> = {
   name: "scatter_add",
-  summary: "Adds rows to the entries that an index names, in the order of the rows.",
+  summary: "Adds rows to the entries that an index names, in the order of the rows; a negative index names none.",
   formula: () => "y[e] = Σ_{r: index[r] = e} rows[r], in ascending r",
   source: "gradient of an embedding lookup",
   shapes: scatterShapes,
@@ -102,7 +103,7 @@ export const scatterAddAccumulate: Op<ScatterAttributes> = {
 
 function countsOf(index: Float64Array, entries: number): number[] {
   const counts = new Array<number>(entries).fill(0);
-  for (const entry of index) counts[entry]++;
+  for (const entry of index) if (entry >= 0) counts[entry]++;
   return counts;
 }
 

@@ -6,11 +6,15 @@ import { accumulate } from "./accumulate.ts";
 import { activation } from "./activation.ts";
 import { adamw, updateScalars } from "./adamw.ts";
 import { add } from "./add.ts";
+import { addBias } from "./add-bias.ts";
 import { attention, attentionBackward } from "./attention.ts";
 import { attentionPaged } from "./attention-paged.ts";
 import type { Emitter, Op } from "./contract.ts";
+import { dispatchOps } from "./dispatch.ts";
+import { expertOrder } from "./expert-order.ts";
 import { derivedFormula } from "./formula-op.ts";
 import { gather, scatterAdd, scatterAddAccumulate, scatterStore } from "./gather.ts";
+import { groupedLinearOps } from "./grouped-linear.ts";
 import { accumulatingWgrad, linear, linearDgrad, linearWgrad } from "./linear.ts";
 import {
   linearCrossEntropy,
@@ -20,6 +24,7 @@ import {
 import { globalNorm, sumAll } from "./reduce.ts";
 import { rmsNorm } from "./rms-norm.ts";
 import { rope } from "./rope.ts";
+import { routerOps } from "./router.ts";
 
 /** Ops of different attributes in one list: each reads its own attributes through `attributesOf`. */
 const list = [
@@ -38,6 +43,11 @@ const list = [
   attentionBackward,
   attentionPaged,
   activation,
+  addBias,
+  ...routerOps,
+  expertOrder,
+  ...dispatchOps,
+  ...groupedLinearOps,
   linearCrossEntropy,
   linearCrossEntropyTraining,
   linearCrossEntropyAccumulate,

@@ -2,6 +2,7 @@
 // inputs and outputs. Says nothing about tiles, layouts or syntax.
 
 import type { FormulaBinding } from "./formula-binding.ts";
+import type { ChoiceRules } from "./router.ts";
 
 /** Index into a node's inputs. */
 type Input = number;
@@ -144,6 +145,95 @@ export interface ReduceRequest {
   readonly out: Output;
 }
 
+/** Logits, scores and the choice of experts of every row. */
+export interface RouterRequest extends ChoiceRules {
+  readonly skeleton: "router";
+  readonly score: FormulaBinding["formula"];
+  readonly x: Input;
+  readonly weight: Input;
+  readonly bias: Input | undefined;
+  /** Added to the scores that are compared, not to the weights. */
+  readonly choiceBias: Input | undefined;
+  readonly logits: Output;
+  readonly scores: Output;
+  readonly index: Output;
+  readonly weights: Output;
+}
+
+/** From the gradient of the chosen weights to that of all scores. */
+export interface RouterBackwardRequest {
+  readonly skeleton: "router_backward";
+  readonly dWeights: Input;
+  readonly index: Input;
+  readonly scores: Input;
+  readonly dScores: Output;
+  readonly normalize: boolean;
+  readonly scale: number;
+}
+
+/** Choices sorted by expert. */
+export interface ExpertOrderRequest {
+  readonly skeleton: "expert_order";
+  readonly index: Input;
+  readonly experts: number;
+  readonly source: Output;
+  readonly place: Output;
+  readonly expert: Output;
+  readonly start: Output;
+  readonly count: Output;
+}
+
+/** Rows of tokens copied to their experts, times a weight per choice if there are any. */
+export interface DispatchRequest {
+  readonly skeleton: "dispatch";
+  readonly x: Input;
+  readonly source: Input;
+  readonly weights: Input | undefined;
+  readonly rows: Output;
+  readonly topK: number;
+}
+
+/** Every token's rows added up, times a weight per choice if there are any. */
+export interface CombineRequest {
+  readonly skeleton: "combine";
+  readonly rows: Input;
+  readonly weights: Input | undefined;
+  readonly place: Input;
+  readonly addend: Input | undefined;
+  readonly y: Output;
+}
+
+/** The inner product of each choice's row with its token's row. */
+export interface CombineDotsRequest {
+  readonly skeleton: "combine_dots";
+  readonly rows: Input;
+  readonly dY: Input;
+  readonly place: Input;
+  readonly dWeights: Output;
+}
+
+/** Products of the rows of each expert with its own matrix; NT and NN as in MatmulRequest. */
+export interface GroupedMatmulRequest {
+  readonly skeleton: "grouped_matmul";
+  readonly form: "NT" | "NN";
+  readonly a: Input;
+  readonly b: Input;
+  readonly start: Input;
+  readonly count: Input;
+  readonly out: Output;
+}
+
+/** out[e] = Σ over the rows of expert e of dYᵀ x. */
+export interface GroupedWgradRequest {
+  readonly skeleton: "grouped_wgrad";
+  readonly dY: Input;
+  readonly x: Input;
+  readonly start: Input;
+  readonly count: Input;
+  readonly out: Output;
+  readonly accumulate: { readonly state: Input; readonly first: Input } | undefined;
+}
+
 export type SkeletonRequest =
   | FormulaRequest
   | MatmulRequest
@@ -154,9 +244,22 @@ export type SkeletonRequest =
   | GatherRequest
   | ScatterAddRequest
   | ScatterStoreRequest
-  | ReduceRequest;
+  | ReduceRequest
+  | RouterRequest
+  | RouterBackwardRequest
+  | ExpertOrderRequest
+  | DispatchRequest
+  | CombineRequest
+  | CombineDotsRequest
+  | GroupedMatmulRequest
+  | GroupedWgradRequest;
 
 export type SkeletonName = SkeletonRequest["skeleton"];
 
 /** Those that multiply in tiles which a spec may choose. */
-export const tiledSkeletons: ReadonlySet<SkeletonName> = new Set(["matmul", "linear_cross_entropy"]);
+export const tiledSkeletons: ReadonlySet<SkeletonName> = new Set([
+  "matmul",
+  "linear_cross_entropy",
+  "grouped_matmul",
+  "grouped_wgrad",
+]);

@@ -2,9 +2,9 @@
 
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import type { Manifest, ManifestLaunch, ManifestOperand, ManifestProgram, ManifestTensor } from "../contract.ts";
+import type { Expression, Manifest, ManifestLaunch, ManifestOperand, ManifestProgram, ManifestTensor } from "../contract.ts";
 import type { Counts, Device, LaunchReport, ReadOptions } from "../device.ts";
-import { evaluateExpression } from "../expression.ts";
+import { evaluateExpression, namesOf } from "../expression.ts";
 import { copyIn, copyOut, elementCount, MemoryMap, tensorsOf } from "../memory-map.ts";
 import * as messages from "../messages/device.ts";
 import { badModule } from "../messages/model.ts";
@@ -82,8 +82,8 @@ class WasmDevice implements Device {
   readonly #map = new MemoryMap();
   readonly #programs = new Map<string, PlacedProgram>();
   readonly #scratch: readonly number[];
-  /** Addresses of live counts by name, and of fixed numbers. */
-  readonly #counts = new Map<number | string, number>();
+  /** Where the numbers lie that programs count by. */
+  readonly #counts = new Map<string, CountCell>();
   readonly #persistent: ReadonlyMap<string, ManifestTensor>;
   #workers: Worker[] = [];
   #failure: Error | undefined;
@@ -114,9 +114,9 @@ class WasmDevice implements Device {
   }
 
   #fillTables(tables: ReadonlyMap<string, TableLayout>): void {
-    for (const [value, address] of [...tables.values()].flatMap((table) => [...table.counts])) {
-      this.#counts.set(value, address);
-      if (typeof value === "number") this.#control[address / 4] = value;
+    for (const [key, cell] of [...tables.values()].flatMap((table) => [...table.counts])) {
+      this.#counts.set(key, cell);
+      if (typeof cell.count === "number") this.#control[cell.address / 4] = cell.count;
     }
     for (const program of this.manifest.programs) {
       const table = tables.get(program.name);
@@ -149,9 +149,9 @@ class WasmDevice implements Device {
   #operandAddress(operand: ManifestOperand, tensors: ReadonlyMap<string, ManifestTensor>): number {
     if (operand === null) return 0;
     if ("count" in operand) {
-      const address = this.#counts.get(operand.count);
-      if (address === undefined) throw new RangeError(`no cell holds the count ${operand.count}`);
-      return address;
+      const cell = this.#counts.get(JSON.stringify(operand.count));
+      if (cell === undefined) throw new RangeError(`no cell holds the count ${JSON.stringify(operand.count)}`);
+      return cell.address;
     }
     const tensor = tensors.get(operand.tensor);
     if (tensor === undefined) throw new RangeError(`manifest names no tensor ${operand.tensor}`);
@@ -204,9 +204,11 @@ class WasmDevice implements Device {
   }
 
   #setCounts(counts: Counts): void {
-    for (const [name, value] of Object.entries(counts)) {
-      const address = this.#counts.get(name);
-      if (address !== undefined) this.#control[address / 4] = value;
+    const given = new Set(Object.keys(counts));
+    for (const { count, names, address } of this.#counts.values()) {
+      if (names.length > 0 && names.every((name) => given.has(name))) {
+        this.#control[address / 4] = evaluateExpression(count, counts);
+      }
     }
   }
 
@@ -323,20 +325,30 @@ interface TableLayout {
   /** Addresses of the program's list, of its first table, and of the numbers that it counts by. */
   readonly list: number;
   readonly operands: number;
-  readonly counts: ReadonlyMap<number | string, number>;
+  readonly counts: ReadonlyMap<string, CountCell>;
+}
+
+/** A number in memory: fixed, or set before each run by what it is computed from. */
+interface CountCell {
+  readonly count: Expression;
+  readonly names: readonly string[];
+  readonly address: number;
 }
 
 /** Takes memory for lists, tables and counts of all programs; a count has one cell wherever it is used. */
 function layOutTables(manifest: Manifest, map: MemoryMap): Map<string, TableLayout> {
-  const cells = new Map<number | string, number>();
+  const cells = new Map<string, CountCell>();
   const layouts = new Map<string, TableLayout>();
   for (const program of manifest.programs) {
     const launches = program.waves.flat();
     const list = map.take(4 * (1 + program.waves.length + launches.length * launchWords));
     const operands = map.take(4 * launches.reduce((count, launch) => count + launch.operands.length, 0));
     for (const operand of launches.flatMap((launch) => launch.operands)) {
-      if (operand === null || !("count" in operand) || cells.has(operand.count)) continue;
-      cells.set(operand.count, map.take(4));
+      if (operand === null || !("count" in operand)) continue;
+      const key = JSON.stringify(operand.count);
+      if (!cells.has(key)) {
+        cells.set(key, { count: operand.count, names: namesOf(operand.count), address: map.take(4) });
+      }
     }
     layouts.set(program.name, { list, operands, counts: cells });
   }

@@ -146,7 +146,9 @@ describe("what a spec controls cannot leave its place", () => {
   test("a parameter's name is a literal, whatever stands in it", () => {
     const spec = specOf(readFileSync("specs/tiny.mspec.yaml", "utf8"));
     const place = { path: "head", direction: "fprop", classes: [], key: "model" } as const;
-    const parameters = hostile.map((name): Parameter => ({ name, kind: "weight", place, dims: [dim("heads*head_dim", 2)] }));
+    const parameters = hostile.map(
+      (name): Parameter => ({ name, kind: "weight", place, dims: [dim("heads*head_dim", 2)] }),
+    );
     const { typescript } = renderBindings(spec, parameters);
     const source = ts.createSourceFile("model.ts", typescript, ts.ScriptTarget.ES2023, true);
     const declared = source.statements.find((s) => ts.isInterfaceDeclaration(s) && s.name.text === "OutsideLayers");

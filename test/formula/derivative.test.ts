@@ -11,7 +11,7 @@ import { phasesOf } from "../../compiler/formula/phases.ts";
 import { printFormula } from "../../compiler/formula/print.ts";
 import { findLostNumber } from "../../compiler/formula/probe.ts";
 import { ELEMENT, LANE, ROW, UNIFORM } from "../../compiler/formula/terms.ts";
-import { formulaFrom, generator } from "../ops/cases.ts";
+import { formulaFrom, generator } from "../ops/case-parts.ts";
 import { type FormulaCase, formulaCases } from "./formulas.ts";
 
 const space: Space = { rows: 3, lanes: 5 };

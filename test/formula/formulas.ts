@@ -2,7 +2,7 @@
 
 import type { Formula } from "../../compiler/formula/formula.ts";
 import { ELEMENT, LANE, ROW, UNIFORM } from "../../compiler/formula/terms.ts";
-import { formulaFrom } from "../ops/cases.ts";
+import { formulaFrom } from "../ops/case-parts.ts";
 
 export interface FormulaCase {
   readonly name: string;

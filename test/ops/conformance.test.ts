@@ -5,7 +5,8 @@ import { type Graph, GraphBuilder, type Value } from "../../compiler/graph/graph
 import type { Tensor } from "../../compiler/ops/contract.ts";
 import { emitterFor, opOf, ops } from "../../compiler/ops/index.ts";
 import type { Device } from "../../runtime/device.ts";
-import { generator, type OpCase, opCases } from "./cases.ts";
+import { generator, type OpCase } from "./case-parts.ts";
+import { opCases } from "./cases.ts";
 import { elementCount, excess, openGraphs, writeTensor } from "./on-wasm.ts";
 
 const place = { path: "case", direction: "fprop", classes: [], key: "case" } as const;

@@ -5,7 +5,8 @@ import { expect, test } from "vitest";
 import { GraphBuilder } from "../../compiler/graph/graph.ts";
 import { elementCount } from "../../compiler/graph/types.ts";
 import { emitterFor, opOf, ops } from "../../compiler/ops/index.ts";
-import { generator, type OpCase, opCases } from "./cases.ts";
+import { generator, type OpCase } from "./case-parts.ts";
+import { opCases } from "./cases.ts";
 
 /** What a definition is given: the inputs' values, the sizes of their dimensions, and the case's attributes. */
 interface Given {

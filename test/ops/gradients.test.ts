@@ -5,7 +5,8 @@ import { GraphBuilder, type Value } from "../../compiler/graph/graph.ts";
 import { elementCount, tensor } from "../../compiler/graph/types.ts";
 import { emitterFor, ops } from "../../compiler/ops/index.ts";
 import { Oracle } from "../../compiler/oracle.ts";
-import { generator, type OpCase, opCases, opsWithoutCase } from "./cases.ts";
+import { generator, type OpCase } from "./case-parts.ts";
+import { opCases, opsWithoutCase } from "./cases.ts";
 
 const [eps, atol, rtol] = [1e-6, 1e-5, 1e-3];
 const place = { path: "case", direction: "fprop", classes: [], key: "case" } as const;

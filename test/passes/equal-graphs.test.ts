@@ -6,7 +6,7 @@ import type { Graph } from "../../compiler/graph/graph.ts";
 import { elementCount } from "../../compiler/graph/types.ts";
 import { Oracle } from "../../compiler/oracle.ts";
 import { fuse } from "../../compiler/passes/fuse.ts";
-import { generator } from "../ops/cases.ts";
+import { generator } from "../ops/case-parts.ts";
 import { specOf, tinySpecs } from "./tiny-specs.ts";
 
 /** Values for everything a graph is given: indices within bounds, flags 1, the rest random. */

@@ -7,7 +7,7 @@ import { GraphBuilder } from "../../compiler/graph/graph.ts";
 import { dim, tensor } from "../../compiler/graph/types.ts";
 import { activation } from "../../compiler/ops/activation.ts";
 import { emitterFor } from "../../compiler/ops/index.ts";
-import { formulaFrom } from "../ops/cases.ts";
+import { formulaFrom } from "../ops/case-parts.ts";
 import { openGraphs } from "../ops/on-wasm.ts";
 
 /** Every 2^-k and numbers around zero, plus a dense sweep of where each function bends. */

@@ -1,7 +1,7 @@
 // Four micro-batches of two sequences against one of eight: the same products, added up in another order.
 
 import { expect, it } from "vitest";
-import { generator } from "../ops/cases.ts";
+import { generator } from "../ops/case-parts.ts";
 import { excess } from "../ops/on-wasm.ts";
 import { openWholeModel, randomWeights, runAndCompare } from "./whole-model.ts";
 

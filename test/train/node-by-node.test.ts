@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Oracle } from "../../compiler/oracle.ts";
-import { generator } from "../ops/cases.ts";
+import { generator } from "../ops/case-parts.ts";
 import { openWholeModel, randomWeights, runAndCompare, type WholeModel } from "./whole-model.ts";
 
 const steps = 50;

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { buildPrograms } from "../../compiler/compile.ts";
 import { Oracle } from "../../compiler/oracle.ts";
 import { specOf } from "../language/spec-text.ts";
-import { generator } from "../ops/cases.ts";
+import { generator } from "../ops/case-parts.ts";
 import { randomWeights } from "./whole-model.ts";
 
 /** PyTorch's gradcheck defaults. */

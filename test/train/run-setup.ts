@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Model } from "../../runtime/model.ts";
 import type { StepReport, TrainOptions, TrainResult } from "../../runtime/train/options.ts";
-import { generator } from "../ops/cases.ts";
+import { generator } from "../ops/case-parts.ts";
 import { openTiny, tinySpec } from "../runtime/tiny-model.ts";
 
 const words = "the of and to in a that we people states congress peace war law year must great our will new".split(" ");

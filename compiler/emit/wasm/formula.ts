@@ -27,6 +27,8 @@ interface PhaseView {
 
 export interface FormulaView extends ModuleView {
   readonly name: string;
+  /** How the function is declared: by its export, where it is the kernel. */
+  readonly declaration: string;
   readonly operands: readonly OperandView[];
   readonly rowsOffset: number;
   readonly rowsPerTile: number;
@@ -80,6 +82,7 @@ class FormulaWriter {
     return {
       ...moduleView(this.#code, usesScratch),
       name: facts.name,
+      declaration: `(export "${facts.name}")`,
       operands: this.#operands,
       rowsOffset,
       rowsPerTile,

@@ -13,6 +13,16 @@ import type {
 } from "../../kernels/plan.ts";
 import { offsetText } from "../../targets/wasm/code.ts";
 import { attentionBackwardView, attentionPagedView, attentionView, productView } from "./attention.ts";
+import {
+  combineDotsView,
+  combineView,
+  dispatchView,
+  expertOrderView,
+  groupedMatmulView,
+  groupedWgradView,
+  routerBackwardView,
+  routerView,
+} from "./experts.ts";
 import { formulaView } from "./formula.ts";
 
 /** Name of a template and what it is rendered with. */
@@ -54,6 +64,22 @@ function numbersOf(kernel: Kernel): object {
       return reducePartialView(kernel);
     case "reduce-finish":
       return reduceFinishView(kernel);
+    case "router":
+      return routerView(kernel);
+    case "router-backward":
+      return routerBackwardView(kernel);
+    case "expert-order":
+      return expertOrderView(kernel);
+    case "dispatch":
+      return dispatchView(kernel);
+    case "combine":
+      return combineView(kernel);
+    case "combine-dots":
+      return combineDotsView(kernel);
+    case "grouped-matmul":
+      return groupedMatmulView(kernel);
+    case "grouped-wgrad":
+      return groupedWgradView(kernel);
   }
 }
 
@@ -82,16 +108,18 @@ function matmulView(kernel: MatmulKernel): object {
   };
 }
 
-function packView({ facts, rows, depth, pitch, panelsPerTile }: PackKernel): object {
+function packView({ facts, matrices, rows, depth, pitch, panelsPerTile }: PackKernel): object {
+  const panelsPerMatrix = Math.ceil(rows / 16);
   const transposeName = `${facts.name}.transpose`;
   return {
     transposeName,
     transposes: [{ name: transposeName, pitch: pitch * 4 }],
     rows,
     depth,
-    panels: Math.ceil(rows / 16),
+    panels: matrices * panelsPerMatrix,
+    panelsPerMatrix,
     panelsPerTile,
-    panelBytesOfSource: 16 * pitch * 4,
+    pitch: pitch * 4,
     panelBytes: Math.ceil(depth / 4) * 4 * 64,
   };
 }

@@ -1,12 +1,12 @@
 // Plans products. Activations and weights are read where they lie; only a weight whose rows are the output's columns is
 // transposed into panels, once per update.
 
-import { dim, rowsOf, tensor, widthOf } from "../../graph/types.ts";
+import { rowsOf, widthOf } from "../../graph/types.ts";
 import type { MatmulRequest } from "../../ops/skeletons.ts";
 import { invariant } from "../../source/diagnostic.ts";
 import { tileStep } from "../../targets/wasm/limits.ts";
-import { lineFloats, plannedTensor } from "../layout.ts";
-import type { Count, KernelFacts, Launch, MatmulKernel, Operand, PackKernel, PlannedTensor } from "../plan.ts";
+import { lineFloats } from "../layout.ts";
+import type { Count, KernelFacts, MatmulKernel, Operand, PlannedTensor } from "../plan.ts";
 import {
   counted,
   countOperand,
@@ -23,6 +23,7 @@ import {
   update,
   write,
 } from "../planner.ts";
+import { packedWeight } from "./pack.ts";
 
 /** One product over tensors that are already planned; used by every skeleton that multiplies. */
 export interface Product {
@@ -117,7 +118,7 @@ function outOperand({ out, addend, first, isPart, offsets }: Product): Operand {
 }
 
 /** Whole panels, and no wider than the output. */
-function fitTile(tile: MatmulTile, columns: number): MatmulTile {
+export function fitTile(tile: MatmulTile, columns: number): MatmulTile {
   const widest = Math.ceil(columns / lineFloats) * lineFloats;
   return { ...tile, columns: Math.min(tile.columns, widest) };
 }
@@ -156,52 +157,4 @@ function matmulFacts(
   };
   const tile = `${rows} rows by ${columns} columns, contraction in blocks of ${depth}; registers hold 2 by 16`;
   return kernelFacts(said, operands, tile, counted(form === "TN" ? "rows of a and b" : "rows of a"));
-}
-
-/** The weight's rows as columns of 16: a working copy of a parameter, or workspace where the operand is made in this run. */
-function packedWeight(planner: NodePlanner, weight: PlannedTensor): PlannedTensor {
-  const [rows, depth] = [rowsOf(weight.type), widthOf(weight.type)];
-  const layout = { kind: "panels", panels: Math.ceil(rows / 16), depth: Math.ceil(depth / 4) * 4, panel: 16 } as const;
-  const type = tensor("f32", dim("out", rows), dim("in", depth));
-  if (weight.storage !== "parameter") {
-    const packed: PlannedTensor = { ...planner.workspace(type), layout };
-    planner.launch(packLaunch(planner, weight, packed));
-    return packed;
-  }
-  return planner.derived.get(`panels.${weight.name}`, () => {
-    const packed: PlannedTensor = { ...plannedTensor(`panels.${weight.name}`, type, "working"), layout };
-    return { tensor: packed, launch: packLaunch(planner, weight, packed) };
-  });
-}
-
-function packLaunch(planner: NodePlanner, weight: PlannedTensor, packed: PlannedTensor): Launch {
-  const [rows, depth] = [rowsOf(weight.type), widthOf(weight.type)];
-  const panelsPerTile = Math.max(1, Math.floor(16384 / (16 * depth)));
-  const kernel = planner.kernels.get<PackKernel>(["pack", rows, depth, pitchOf(weight)], () => ({
-    template: "pack",
-    facts: kernelFacts(
-      {
-        name: `pack_n${rows}k${depth}`,
-        summary: "Transposes a weight into panels of 16 outputs for the forward product.",
-        formula: "panels[p, k, j] = weight[16 p + j, k]",
-        source: "packing of matmul operands: Goto and van de Geijn, doi:10.1145/1356052.1356053",
-      },
-      [
-        { name: "weight", tensor: weight },
-        { name: "panels", tensor: packed },
-      ],
-      `${panelsPerTile} panels`,
-    ),
-    rows,
-    depth,
-    pitch: pitchOf(weight),
-    panelsPerTile,
-  }));
-  return {
-    kernel,
-    operands: [read(weight), write(packed)],
-    tiles: [{ count: fixed(Math.ceil(rows / 16)), per: panelsPerTile }],
-    use: { ...planner.use, because: "the product reads 16 outputs side by side; a weight has them in 16 rows" },
-    flops: 0,
-  };
 }
