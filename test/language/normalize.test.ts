@@ -42,15 +42,20 @@ model:
     heads: 4
     kv_heads: 4
     head_dim: 12
+    bias: false
+    qk_norm: none
+    sinks: false
     rope:
       theta: 10000
       layout: half
+      dim: 12
     score: s
     mask: k <= q
   ffn:
     kind: dense
     intermediate: 96
     activation: silu(gate) * up
+    bias: false
 precision:
   - f32
 recompute: []
