@@ -36,10 +36,14 @@ export function helpForUnknownKey(
   if (slips.length > 0) return unknownKeyHelp.sameSection(slips);
   const others = known.filter(({ name, aliases }) => name === written || aliases.includes(written));
   if (others.length > 0) return unknownKeyHelp.elsewhere(others.map((other) => other.path));
-  const ownByAlias = nearestByAlias(written, here);
+  const reachable = known.filter((candidate) => candidate.section !== path || isOfKind(candidate.key, kind));
+  const ownByAlias = nearestByAlias(
+    written,
+    reachable.filter((candidate) => candidate.section === path),
+  );
   if (ownByAlias.length > 0) return unknownKeyHelp.sameSection(ownByAlias.map(({ name }) => name));
   // Far away a short word is near to everything.
-  const far = written.length < 6 ? [] : nearestByAlias(written, known);
+  const far = written.length < 6 ? [] : nearestByAlias(written, reachable);
   return far.length === 0 ? undefined : unknownKeyHelp.elsewhere(far.map((other) => other.path));
 }
 
