@@ -1,5 +1,6 @@
 // The keys of a spec: the one place that says which exist, what they mean, what others call them and what is read when
-// they are left out. Validation, defaults, suggestions and the JSON Schema all follow from it.
+// they are left out. Validation, defaults, suggestions and the JSON Schema all follow from it. The blocks of a layer are
+// in schema-attention.ts and schema-ffn.ts.
 
 import { attentionBlocks } from "./schema-attention.ts";
 import { ffnBlocks } from "./schema-ffn.ts";

@@ -123,6 +123,13 @@ describe("a router's score is a formula of the row of logits", () => {
     expect([...(values.get("score") ?? [])]).toEqual([expect.closeTo(0.25, 12), expect.closeTo(0.75, 12)]);
   });
 
+  test.each(["softmax(logit)", "sigmoid(logit)", "logit - log_sum_exp(logit)", "softplus(logit - mean(logit))"])(
+    "nothing is wrong with the meaning of %s",
+    (score) => {
+      expect(saidOf(score).codes).toEqual([]);
+    },
+  );
+
   test("one that does not learn, or that overflows, is told of", () => {
     expect(saidOf("floor(logit)").codes).toEqual(["formula/no-gradient"]);
     expect(saidOf("floor(logit)", false).codes).toEqual([]);
