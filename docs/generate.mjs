@@ -66,7 +66,14 @@ function keyTables({ schema, shape, words }) {
       for (const branch of shape.branches(key.shape)) if (branch.kind === "section") below.push([branch, own]);
       const text = shape.fallbackText(key);
       const fallback = shape.isRequired(key) ? "needed" : text === undefined ? "" : `\`${text}\``;
-      const cells = [`\`${name}\``, words.shapeWords(key.shape), fallback, key.description, key.aliases.join(", ")];
+      const of = key.kinds === undefined ? "" : ` (${key.kinds.join(", ")})`;
+      const cells = [
+        `\`${name}\`${of}`,
+        words.shapeWords(key.shape),
+        fallback,
+        key.description,
+        key.aliases.join(", "),
+      ];
       return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
     });
     const title = path === "" ? "### The document" : `### ${path}`;

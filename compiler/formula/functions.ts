@@ -4,8 +4,9 @@
 export interface FunctionSignature {
   readonly arity: readonly [least: number, most: number];
   /**
-   * `elementwise`, or `row`: reads its first argument along the whole row (`max` with one argument does). Formulas of
-   * specs are computed element by element; the compiler's own use both.
+   * `elementwise`, or `row`: reads its first argument along the whole row (`max` with one argument does). Of a
+   * spec's formulas only a router's score reads rows, all others are computed element by element; the compiler's own
+   * use both.
    */
   readonly kind: "elementwise" | "row";
   /** For people, in terms of x, y and z. */

@@ -1,4 +1,4 @@
-// The spec's own formulas (activation, score, mask) in normal form; each text is built once.
+// The spec's own formulas (activation, score, mask, a router's score) in normal form; each text is built once.
 
 import { buildFormula, type Parameter } from "../formula/build.ts";
 import { countOperations } from "../formula/count-operations.ts";
@@ -14,7 +14,7 @@ import {
   seesLater,
 } from "../source/messages/formula-building.ts";
 import type { Place } from "../source/text.ts";
-import { type PairSpace, pairParameters, type Role } from "../spec/formulas.ts";
+import { type PairSpace, pairParameters, type Role, routerParameters } from "../spec/formulas.ts";
 import type { SpecFormula } from "../spec/spec.ts";
 
 /** Ranges of positions and heads are part of what a formula means. */
@@ -22,7 +22,7 @@ const keyOf = (formula: SpecFormula, role: Role, space?: PairSpace): string =>
   `${role} ${space?.context} ${space?.heads} ${formula.text.text}`;
 
 /** What headers and dumps call the result. */
-const outputOf: Readonly<Record<Role, string>> = { activation: "y", score: "score", mask: "visible" };
+const outputOf: Readonly<Record<Role, string>> = { activation: "y", score: "score", mask: "visible", router: "score" };
 
 /** Nested functions multiply their slopes: five nested gelu have 5 195, and headers and notes print all of them. */
 const mostDerivativeOperations = 10_000;
@@ -60,6 +60,11 @@ export class SpecFormulas {
     return built;
   }
 
+  /** The score of every expert, as a formula of the row `logit`. */
+  router(formula: SpecFormula): Formula | undefined {
+    return this.#known(formula, "router", routerParameters);
+  }
+
   #known(formula: SpecFormula, role: Role, parameters: readonly Parameter[], space?: PairSpace): Formula | undefined {
     const key = keyOf(formula, role, space);
     if (this.#built.has(key)) return this.#built.get(key);
@@ -76,9 +81,9 @@ export class SpecFormulas {
       definitions: formula.definitions,
       diagnostics: this.#diagnostics,
       output: outputOf[role],
-      extent: role === "activation" ? ELEMENT : UNIFORM,
+      extent: role === "activation" || role === "router" ? ELEMENT : UNIFORM,
       result: role === "mask" ? "condition" : "number",
-      rows: false,
+      rows: role === "router",
     });
     return built && this.#checked(built, formula.text.place(formula.syntax.span), role);
   }
@@ -91,7 +96,8 @@ export class SpecFormulas {
       this.#diagnostics.add(derivativeTooLarge(place, count, mostDerivativeOperations));
       return undefined;
     }
-    if (role === "activation" && derivative !== undefined && this.#isTrained) this.#checkGradient(derivative, place);
+    const isLearnt = role === "activation" || role === "router";
+    if (isLearnt && derivative !== undefined && this.#isTrained) this.#checkGradient(derivative, place);
     const lost = findLostNumber(built, derivative);
     if (lost !== undefined) this.#diagnostics.add(losesNumber(place, lost.output, lost.at, lost.exact));
     return built;

@@ -4,8 +4,9 @@
 import type { Diagnostics } from "../source/diagnostic.ts";
 import * as sayKey from "../source/messages/key.ts";
 import * as say from "../source/messages/schedule.ts";
-import { draftSchedule, type PieceDraft, type ScheduleDraft } from "./schedule.ts";
+import { draftSchedule, type PieceDraft, resolveSchedule, type ScheduleDraft } from "./schedule.ts";
 import type { Section } from "./section.ts";
+import type { NumberShape } from "./shape.ts";
 import type { Schedule, SchedulePiece } from "./spec.ts";
 import { type Moment, Timeline } from "./timeline.ts";
 
@@ -17,6 +18,20 @@ export interface Batch {
   readonly micro: number;
   readonly clock: Timeline;
   readonly steps: number;
+}
+
+/** Bounds of what a part of the loss, or a correction, is multiplied by. */
+export const coefficient: NumberShape = { kind: "real", least: 0, isFloat: true };
+
+/** The schedule under a key on the clock of the batch. Without one it is undefined, but what is wrong with its text is told. */
+export function readSchedule(
+  section: Section,
+  name: string,
+  bounds: NumberShape,
+  batch: Batch | undefined,
+): Schedule | undefined {
+  const draft = draftSchedule(section, name, bounds);
+  return draft && batch && resolveSchedule(draft, batch.clock, batch.steps, section);
 }
 
 /** How long training goes on. */

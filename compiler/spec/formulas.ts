@@ -10,7 +10,15 @@ import type { FfnSpec, SpecFormula } from "./spec.ts";
 import { usesOf } from "./uses.ts";
 
 /** What a formula of a block may name. */
-export type Role = "activation" | "score" | "mask";
+export type Role = "activation" | "score" | "mask" | "router";
+
+/** The key that holds a formula of each role. */
+const keyOf: Readonly<Record<Role, string>> = {
+  activation: "activation",
+  score: "score",
+  mask: "mask",
+  router: "score",
+};
 
 /** How far positions and heads go. */
 export interface PairSpace {
@@ -32,21 +40,29 @@ export function pairParameters(role: "score" | "mask", { context, heads }: PairS
 
 const activationParameters: readonly Parameter[] = ["x", "gate", "up"].map((name) => ({ name, extent: ELEMENT }));
 
+/** The names that a router's score may use: the logits of all experts are a row. */
+export const routerParameters: readonly Parameter[] = [{ name: "logit", extent: ELEMENT }];
+
+function parametersOf(role: Role, space: PairSpace): readonly Parameter[] {
+  if (role === "activation") return activationParameters;
+  return role === "router" ? routerParameters : pairParameters(role, space);
+}
+
 /** Where the sizes are not known: nothing is beyond what kernels count with. */
 export const noSpace: PairSpace = { context: 1, heads: 1 };
 
-/** The formula under a key of a block. It is built once here so that what is wrong with it is told with all the rest. */
+/** The formula of a role under its key of a block. It is built once here so that what is wrong with it is told with all the rest. */
 export function readFormula(
   section: Section,
-  name: Role,
+  role: Role,
   definitions: Definitions,
   space: PairSpace,
 ): SpecFormula | undefined {
   const { diagnostics } = section.reading;
-  const text = section.text(name);
+  const text = section.text(keyOf[role]);
   const syntax = text && parseFormula(text, diagnostics);
   if (text === undefined || syntax === undefined) return undefined;
-  const key = section.pathOf(name);
+  const key = section.pathOf(keyOf[role]);
   if (syntax.outputs.length > 1) {
     diagnostics.add(say.severalOutputs(key, text.place(syntax.span)));
     return undefined;
@@ -56,14 +72,19 @@ export function readFormula(
   const built = buildFormula({
     syntax,
     text,
-    parameters: name === "activation" ? activationParameters : pairParameters(name, space),
+    parameters: parametersOf(role, space),
     definitions: all,
     diagnostics,
-    output: name,
-    result: name === "mask" ? "condition" : "number",
-    rows: false,
+    output: role,
+    result: role === "mask" ? "condition" : "number",
+    rows: role === "router",
   });
-  return built && { syntax, text, key, definitions: all };
+  if (built === undefined) return undefined;
+  if (role === "router" && built.outputs.some(({ term }) => (term.extent & LANE) === 0)) {
+    diagnostics.add(say.sameForAllExperts(text.place(syntax.span)));
+    return undefined;
+  }
+  return { syntax, text, key, definitions: all };
 }
 
 /** The activation of a block and the projections that its free names ask for. */

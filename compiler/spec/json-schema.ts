@@ -2,6 +2,7 @@
 // this file: zod takes 40 ms, of 300 for a whole compile.
 
 import { z } from "zod";
+import { isOfKind } from "./kinds.ts";
 import { specSchema } from "./schema.ts";
 import {
   expressionPattern,
@@ -29,10 +30,11 @@ export function emitJsonSchema(): string {
   return `${JSON.stringify({ ...schema, title: "mspec", description: "A model spec of mspec." }, null, 2)}\n`;
 }
 
-function zodOf(shape: Shape): z.ZodType {
+/** The values of a shape; `kind` is that of the block that it is a part of. */
+function zodOf(shape: Shape, kind?: string): z.ZodType {
   switch (shape.kind) {
     case "section":
-      return zodSection(shape);
+      return shape.kinds === undefined ? zodSection(shape, kind) : union(blockVariants(shape));
     case "whole":
     case "real":
       return z.union([zodNumber(shape), z.string().regex(expressionPattern)]);
@@ -41,15 +43,15 @@ function zodOf(shape: Shape): z.ZodType {
     case "flag":
       return z.boolean();
     case "choice":
-      return z.enum(shape.words);
+      return shape.isFlagToo ? z.union([z.boolean(), z.enum(shape.words)]) : z.enum(shape.words);
     case "text":
       return shape.pattern === undefined ? z.string().min(1) : z.string().regex(shape.pattern);
     case "list":
-      return zodList(zodOf(shape.of), shape);
+      return zodList(zodOf(shape.of, kind), shape);
     case "map":
       return zodMap(shape);
     case "either":
-      return z.union(shape.shapes.map((branch) => zodOf(branch).meta({ description: branchWords(branch) })));
+      return union(shape.shapes.flatMap((branch) => variants(branch, kind)));
     case "formula":
     case "schedule":
       return z.union([z.number(), z.string().min(1)]);
@@ -60,17 +62,44 @@ function zodOf(shape: Shape): z.ZodType {
   }
 }
 
-/** What an editor shows for one of several shapes. */
-function branchWords(branch: Shape): string {
-  if (branch.kind === "section" && branch.description !== undefined) return branch.description;
-  const entry = branch.kind === "list" && branch.of.kind === "section" ? branch.of.description : undefined;
-  return entry === undefined ? shapeWords(branch) : `A list that merges in order, later entries win. ${entry}`;
+/** One of several shapes, and what an editor shows for it. */
+interface Variant {
+  readonly type: z.ZodType;
+  readonly words: string;
 }
 
-function zodSection({ keys }: SectionShape): z.ZodType {
-  const fields = [...keys].map(([name, key]) => {
-    const field = zodOf(key.shape);
-    return [name, (isRequired(key) ? field : field.optional()).meta({ ...describe(name, key), ...examplesOf(key) })];
+function union(variants: readonly Variant[]): z.ZodType {
+  return z.union(variants.map(({ type, words }) => type.meta({ description: words })));
+}
+
+function variants(branch: Shape, kind: string | undefined): Variant[] {
+  if (branch.kind === "section" && branch.kinds !== undefined) return blockVariants(branch);
+  const isBlocks = branch.kind === "list" && branch.of.kind === "section" && branch.of.kinds !== undefined;
+  const merging =
+    "A list whose entries merge in order: later ones win, keys that one leaves out stay, and another kind replaces.";
+  return [{ type: zodOf(branch, kind), words: isBlocks ? merging : shapeWords(branch) }];
+}
+
+/** A block by its kind; also without one, where the kind may be left out because an entry before has it. */
+function blockVariants(shape: SectionShape): Variant[] {
+  const { kinds = [], keys, description = "A block" } = shape;
+  const variants = kinds.map((kind) => ({ type: zodSection(shape, kind), words: `${description}, of kind ${kind}.` }));
+  const tag = keys.get("kind");
+  if (tag === undefined || isRequired(tag)) return variants;
+  const others = new Map([...keys].filter(([name]) => name !== "kind"));
+  return [...variants, { type: zodSection({ ...shape, keys: others }, undefined), words: `${description}.` }];
+}
+
+function zodSection({ keys, kinds }: SectionShape, kind: string | undefined): z.ZodType {
+  const fields = [...keys].flatMap(([name, key]) => {
+    if (!isOfKind(key, kind)) return [];
+    const isTag = name === "kind" && kinds !== undefined && kind !== undefined;
+    const field = isTag ? z.enum([kind]) : zodOf(key.shape, kind);
+    // What tells variants apart is needed: without it none of them would be meant.
+    const isNeeded = isRequired(key) || isTag;
+    return [
+      [name, (isNeeded ? field : field.optional()).meta({ ...describe(name, key), ...examplesOf(key) })] as const,
+    ];
   });
   return z.strictObject(Object.fromEntries(fields));
 }

@@ -4,6 +4,7 @@ import { parseRange } from "../formula/parse.ts";
 import * as say from "../source/messages/rule.ts";
 import { both, quoted } from "../source/messages/words.ts";
 import type { YamlEntry, YamlList, YamlMap, YamlNode } from "../source/yaml-node.ts";
+import { keysOfKind, kindOf, refuseOtherKinds } from "./kinds.ts";
 import { rangeIndices, rangeOf } from "./ranges.ts";
 import { Section } from "./section.ts";
 import { branches, type SectionShape, type Shape } from "./shape.ts";
@@ -71,13 +72,22 @@ class BlockMerger {
       reading.diagnostics.add(say.uncoveredLayers(path, rangeOf(layers), place));
       return [];
     }
-    const node = parts.reduce(mergeMaps);
-    const missing = missingFrom(node, this.#shape).map((key) => quoted(key.name));
+    const node = parts.reduce((earlier, later) => this.#mergeBlocks(earlier, later));
+    const kind = kindOf(node, this.#shape);
+    if (kind !== undefined) refuseOtherKinds(node, this.#shape, kind, path, reading);
+    const missing = missingFrom(node, this.#shape, kind).map((key) => quoted(key.name));
     if (missing.length > 0) {
       reading.diagnostics.add(say.mergedMissing(path, both(missing), rangeOf(layers), place));
       return [];
     }
     return [{ section: new Section(reading, node, this.#shape, { path, place, outer: this.#model }), layers }];
+  }
+
+  /** An entry of another kind replaces the block: of what was there it keeps the keys that its own kind has. */
+  #mergeBlocks(earlier: YamlMap, later: YamlMap): YamlMap {
+    const [before, after] = [earlier, later].map((node) => kindOf(node, this.#shape));
+    const isReplaced = before !== undefined && after !== undefined && before !== after;
+    return mergeMaps(isReplaced ? keysOfKind(earlier, this.#shape, after) : earlier, later);
   }
 }
 

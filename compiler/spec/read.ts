@@ -2,6 +2,7 @@
 
 import { type Diagnostic, Diagnostics } from "../source/diagnostic.ts";
 import * as say from "../source/messages/model.ts";
+import * as sayBlocks from "../source/messages/model-blocks.ts";
 import * as sayYaml from "../source/messages/yaml.ts";
 import { decodeSource, readSourceFile } from "../source/read-file.ts";
 import { readYaml } from "../source/read-yaml.ts";
@@ -11,11 +12,11 @@ import { checkLimits } from "./limits.ts";
 import { applyOverrides } from "./overrides.ts";
 import { keyPlaces } from "./places.ts";
 import { resolveModel } from "./resolve-model.ts";
-import { resolveData, resolveTrain } from "./resolve-train.ts";
+import { resolveData, resolveTrain, resolveTrainBatch } from "./resolve-train.ts";
 import { readPrecision, readRecompute, readTiles } from "./rules.ts";
 import { specSchema } from "./schema.ts";
 import { Section } from "./section.ts";
-import type { ServeSpec, Spec } from "./spec.ts";
+import type { ModelSpec, ServeSpec, Spec, TrainSpec } from "./spec.ts";
 import { checkStructure } from "./structure.ts";
 import { nodeWords } from "./words.ts";
 
@@ -57,19 +58,30 @@ function resolveSpec(node: YamlMap, diagnostics: Diagnostics): Spec | undefined 
   };
   const root = new Section({ diagnostics, faulty, pending: [] }, node, specSchema, { path: "", place: start });
   const name = root.text("name")?.text;
-  const model = resolveModel(root);
+  const modelSection = root.section("model");
+  const trainSection = root.isGiven("train") ? root.section("train", modelSection) : undefined;
+  const batch = trainSection && resolveTrainBatch(trainSection);
+  const model = resolveModel(root, batch);
   const precision = readPrecision(root);
   const tiles = readTiles(root);
   const recompute = readRecompute(root);
   const data = resolveData(root);
-  const modelSection = root.section("model");
-  const train = root.isGiven("train") ? resolveTrain(root.section("train", modelSection), modelSection) : undefined;
+  const train = trainSection && resolveTrain(trainSection, modelSection, batch);
   const serve = resolveServe(root.section("serve", modelSection));
   if (name === undefined || model === undefined || serve === undefined) return undefined;
+  if (trainSection !== undefined && train !== undefined) checkMtp(model, modelSection, train, trainSection);
   if (!diagnostics.hasErrors) checkLimits(root, { model, train, serve });
   const places = keyPlaces(node);
   const placeOf = (keyPath: string) => places.get(keyPath);
   return { name, model, precision, tiles, recompute, data, train, serve, placeOf };
+}
+
+/** A sequence must have a token that is `depth` behind another's next one. */
+function checkMtp(model: ModelSpec, modelSection: Section, { sequence }: TrainSpec, train: Section): void {
+  const { mtp } = model;
+  if (mtp === undefined || mtp.depth < sequence) return;
+  const place = modelSection.section("mtp").placeOf("depth");
+  train.reading.diagnostics.add(sayBlocks.mtpBeyondSequence(mtp.depth, sequence, place, train.placeOf("sequence")));
 }
 
 function resolveServe(serve: Section): ServeSpec | undefined {

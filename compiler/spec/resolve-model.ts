@@ -1,15 +1,18 @@
 // The model of a spec: sizes evaluated, blocks of every layer resolved, and the rules that tie its numbers together.
 
-import * as say from "../source/messages/model.ts";
-import { type Definitions, readDefinitions } from "./definitions.ts";
-import { noSpace, readActivation, readFormula } from "./formulas.ts";
+import * as say from "../source/messages/model-blocks.ts";
+import { type Batch, coefficient, readSchedule } from "./batch.ts";
+import { readDefinitions } from "./definitions.ts";
+import { noSpace } from "./formulas.ts";
 import { type LayerBlock, layerBlocks } from "./layers.ts";
+import { resolveAttention } from "./resolve-attention.ts";
+import { resolveFfn } from "./resolve-ffn.ts";
 import { modelBlocks, mostLayers } from "./schema.ts";
 import type { Section } from "./section.ts";
-import type { FfnSpec, GqaSpec, LayerSpec, Llama3RopeSpec, ModelSpec, RopeSpec } from "./spec.ts";
+import type { AttentionSpec, FfnSpec, LayerSpec, ModelSpec, MtpSpec } from "./spec.ts";
 
-/** The model, or undefined if anything of it is faulty. */
-export function resolveModel(root: Section): ModelSpec | undefined {
+/** The model, or undefined if anything of it is faulty. Its schedules are on the clock of the batch. */
+export function resolveModel(root: Section, batch: Batch | undefined): ModelSpec | undefined {
   const definitions = readDefinitions(root);
   const model = root.section("model");
   const numLayers = model.number("layers");
@@ -17,7 +20,11 @@ export function resolveModel(root: Section): ModelSpec | undefined {
   const tieEmbeddings = model.flag("tie_embeddings");
   const eps = model.section("norm").number("eps");
   // Without the number of layers the blocks are read all the same, so that their faults are told as well.
-  const layers = resolveLayers(model, definitions, numLayers ?? mostLayers, context ?? noSpace.context);
+  const layers = resolveLayers(model, numLayers ?? mostLayers, {
+    attention: (block) => resolveAttention(block, definitions, { context: context ?? noSpace.context, normEps: eps }),
+    ffn: (block) => resolveFfn(block, definitions, batch),
+  });
+  const mtp = model.isGiven("mtp") ? resolveMtp(model.section("mtp"), batch) : undefined;
   if (
     numLayers === undefined ||
     vocab === undefined ||
@@ -29,19 +36,18 @@ export function resolveModel(root: Section): ModelSpec | undefined {
   ) {
     return undefined;
   }
-  return { vocab, context, width, tieEmbeddings, norm: { kind: "rms_norm", eps }, layers, mtp: undefined };
+  return { vocab, context, width, tieEmbeddings, norm: { kind: "rms_norm", eps }, layers, mtp };
 }
 
-function resolveLayers(
-  model: Section,
-  definitions: Definitions,
-  numLayers: number,
-  context: number,
-): LayerSpec[] | undefined {
-  const attention = perLayer(numLayers, blocksOf(model, "attention", numLayers), (block) =>
-    resolveAttention(block, definitions, context),
-  );
-  const ffn = perLayer(numLayers, blocksOf(model, "ffn", numLayers), (block) => resolveFfn(block, definitions));
+/** How a block of each sort is resolved. */
+interface Resolvers {
+  readonly attention: (section: Section) => AttentionSpec | undefined;
+  readonly ffn: (section: Section) => FfnSpec | undefined;
+}
+
+function resolveLayers(model: Section, numLayers: number, resolvers: Resolvers): LayerSpec[] | undefined {
+  const attention = perLayer(numLayers, blocksOf(model, "attention", numLayers), resolvers.attention);
+  const ffn = perLayer(numLayers, blocksOf(model, "ffn", numLayers), resolvers.ffn);
   const layers: LayerSpec[] = [];
   for (let i = 0; i < numLayers; i++) {
     const [attentionOfLayer, ffnOfLayer] = [attention[i], ffn[i]];
@@ -71,61 +77,24 @@ function perLayer<Block>(
   return result;
 }
 
-function resolveAttention(section: Section, definitions: Definitions, context: number): GqaSpec | undefined {
-  const { diagnostics } = section.reading;
-  const heads = section.number("heads");
-  const kvHeads = section.number("kv_heads");
-  const headDim = section.number("head_dim");
-  const rope = resolveRope(section.section("rope"), headDim ?? 2);
-  const space = { context, heads: heads ?? noSpace.heads };
-  const score = readFormula(section, "score", definitions, space);
-  const mask = readFormula(section, "mask", definitions, space);
-  if (heads !== undefined && kvHeads !== undefined && heads % kvHeads !== 0) {
-    diagnostics.add(say.headsDoNotDivide(heads, kvHeads, section.placeOf("kv_heads"), section.placeOf("heads")));
-  }
-  if (headDim !== undefined && headDim % 2 !== 0) {
-    diagnostics.add(say.oddHeadDim(headDim, section.placeOf("head_dim"), section.isGiven("head_dim")));
-  }
-  if (
-    heads === undefined ||
-    kvHeads === undefined ||
-    headDim === undefined ||
-    rope === undefined ||
-    score === undefined
-  )
-    return undefined;
-  const plain = { window: undefined, bias: [], qkNorm: undefined, sinks: false } as const;
-  return mask && { kind: "gqa", heads, kvHeads, headDim, rope, score, mask, ...plain };
+function resolveMtp(mtp: Section, batch: Batch | undefined): MtpSpec | undefined {
+  const depth = mtp.number("depth");
+  const weight = readSchedule(mtp, "weight", coefficient, batch);
+  const concat = concatOf(mtp);
+  return depth === undefined || concat === undefined ? undefined : { depth, weight, concat };
 }
 
-function resolveRope(section: Section, dim: number): RopeSpec | undefined {
-  const theta = section.number("theta");
-  const layout = section.text("layout")?.text;
-  const llama3 = section.isGiven("llama3") ? resolveLlama3(section.section("llama3")) : undefined;
-  if (theta === undefined || (layout !== "half" && layout !== "interleaved")) return undefined;
-  return section.isGiven("llama3") && llama3 === undefined
-    ? undefined
-    : { theta, layout, dim, llama3, yarn: undefined };
-}
-
-function resolveLlama3(section: Section): Llama3RopeSpec | undefined {
-  const factor = section.number("factor");
-  const lowFreqFactor = section.number("low_freq_factor");
-  const highFreqFactor = section.number("high_freq_factor");
-  const original = section.number("original");
-  if (factor === undefined || lowFreqFactor === undefined || highFreqFactor === undefined || original === undefined) {
-    return undefined;
+function concatOf(mtp: Section): MtpSpec["concat"] | undefined {
+  const node = mtp.node("concat");
+  if (mtp.isGiven("concat") && node?.kind !== "list") return undefined;
+  const items = node?.kind === "list" ? node.items : [];
+  const given = items.flatMap((item) => (item.kind === "scalar" ? [item.text.text] : []));
+  const [first, second] = node === undefined ? mtp.fallbackItems("concat") : given;
+  if (first === "embedding" && second === "hidden") return [first, second];
+  if (first === "hidden" && second === "embedding") return [first, second];
+  if (first !== undefined && first === second && (first === "embedding" || first === "hidden")) {
+    const missing = first === "hidden" ? "embedding" : "hidden";
+    mtp.reading.diagnostics.add(say.concatTwice(first, missing, mtp.placeOf("concat")));
   }
-  if (lowFreqFactor >= highFreqFactor) {
-    const places = [section.placeOf("low_freq_factor"), section.placeOf("high_freq_factor")] as const;
-    section.reading.diagnostics.add(say.frequencyFactors(lowFreqFactor, highFreqFactor, ...places));
-  }
-  return { factor, lowFreqFactor, highFreqFactor, original };
-}
-
-function resolveFfn(section: Section, definitions: Definitions): FfnSpec | undefined {
-  const intermediate = section.number("intermediate");
-  const activation = readActivation(section, definitions);
-  if (intermediate === undefined || activation === undefined) return undefined;
-  return { kind: "dense", intermediate, bias: false, ...activation };
+  return undefined;
 }

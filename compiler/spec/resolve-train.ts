@@ -2,12 +2,10 @@
 
 import * as say from "../source/messages/model.ts";
 import * as saySchedule from "../source/messages/schedule.ts";
-import { type Batch, type Length, resolveBatch } from "./batch.ts";
+import { type Batch, type Length, readSchedule, resolveBatch } from "./batch.ts";
 import { readInit, readWeightDecay } from "./rules.ts";
-import { draftSchedule, resolveSchedule } from "./schedule.ts";
 import type { Section } from "./section.ts";
-import type { NumberShape } from "./shape.ts";
-import type { AdamwSpec, DataSpec, Schedule, TrainSpec } from "./spec.ts";
+import type { AdamwSpec, DataSpec, TrainSpec } from "./spec.ts";
 
 /** What the file says of data; undefined if it says nothing or anything of it is faulty. */
 export function resolveData(root: Section): DataSpec | undefined {
@@ -34,22 +32,25 @@ function globsOf(data: Section, name: string): string[] | undefined {
   return node.items.flatMap((item) => (item.kind === "scalar" && typeof item.value === "string" ? [item.value] : []));
 }
 
-/** What the file says of training; undefined if it says nothing or anything of it is faulty. */
-export function resolveTrain(train: Section, model: Section): TrainSpec | undefined {
+/** The batch of every step, which is the clock of all schedules; undefined if anything of it is faulty. */
+export function resolveTrainBatch(train: Section): Batch | undefined {
+  const [sequence, length] = [train.number("sequence"), lengthOf(train)];
+  return train.isGiven("batch") ? resolveBatch(train.section("batch"), sequence, length) : undefined;
+}
+
+/** What the file says of training; undefined if anything of it is faulty. */
+export function resolveTrain(train: Section, model: Section, batch: Batch | undefined): TrainSpec | undefined {
   const sequence = train.number("sequence");
   const context = model.number("context");
   if (sequence !== undefined && context !== undefined && sequence > context) {
     const place = train.placeOf("sequence");
     train.reading.diagnostics.add(say.sequenceBeyondContext(sequence, context, place, model.placeOf("context")));
   }
-  const length = lengthOf(train);
   const optimizer = resolveOptimizer(train.section("optimizer"));
   const init = readInit(train);
-  const batch = train.isGiven("batch") ? resolveBatch(train.section("batch"), sequence, length) : undefined;
-  // Without a batch there is no clock, but what is wrong with the text of the schedules is told all the same.
-  const learningRate = scheduleOf(train, "lr", { kind: "real", least: 0, isFloat: true }, batch);
+  const learningRate = readSchedule(train, "lr", { kind: "real", least: 0, isFloat: true }, batch);
   const clip = train.isGiven("clip")
-    ? scheduleOf(train, "clip", { kind: "real", above: 0, isFloat: true }, batch)
+    ? readSchedule(train, "clip", { kind: "real", above: 0, isFloat: true }, batch)
     : undefined;
   const counts = ["seed", "evaluate_every", "save_every", "sample_every"].map((name) => train.number(name));
   const [seed, evaluateEvery, saveEvery, sampleEvery] = counts;
@@ -86,11 +87,6 @@ function lengthOf(train: Section): Length | undefined {
   ];
   if (steps !== undefined) return { steps };
   return tokens === undefined ? undefined : { tokens };
-}
-
-function scheduleOf(train: Section, name: string, bounds: NumberShape, batch: Batch | undefined): Schedule | undefined {
-  const draft = draftSchedule(train, name, bounds);
-  return draft && batch && resolveSchedule(draft, batch.clock, batch.steps, train);
 }
 
 function resolveOptimizer(optimizer: Section): AdamwSpec | undefined {

@@ -25,8 +25,7 @@ export function scalarFault(node: YamlScalar, shape: Shape, path: string, expect
       if (typeof value === "boolean") return undefined;
       return say.wrongKind(path, expected, nodeWords(node), node.place, flagHelp(value));
     case "choice":
-      if (typeof value !== "string") break;
-      return shape.words.includes(value) ? undefined : say.unknownWord(path, value, shape.words, node.place);
+      return choiceFault(node, shape, path, expected);
     case "text":
       if (typeof value === "string" && value !== "") return textFault(node, value, shape, path);
       return say.wrongKind(
@@ -81,6 +80,22 @@ export function isWithin(value: number, { least, most, above, below }: NumberSha
   if (most !== undefined && value > most) return false;
   if (above !== undefined && value <= above) return false;
   return below === undefined || value < below;
+}
+
+function choiceFault(
+  node: YamlScalar,
+  { words, isFlagToo }: Shape & { kind: "choice" },
+  path: string,
+  expected: string,
+): Diagnostic | undefined {
+  const { value } = node;
+  if (isFlagToo && typeof value === "boolean") return undefined;
+  const help = isFlagToo ? flagHelp(value) : undefined;
+  if (typeof value !== "string" || help !== undefined) {
+    return say.wrongKind(path, expected, nodeWords(node), node.place, help);
+  }
+  if (words.includes(value)) return undefined;
+  return say.unknownWord(path, value, isFlagToo ? ["true", "false", ...words] : words, node.place);
 }
 
 function versionFault(node: YamlScalar, value: number, known: number): Diagnostic | undefined {

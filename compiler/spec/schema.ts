@@ -1,132 +1,50 @@
 // The keys of a spec: the one place that says which exist, what they mean, what others call them and what is read when
-// they are left out. Validation, defaults, suggestions and the JSON Schema all follow from it.
+// they are left out. Validation, defaults, suggestions and the JSON Schema all follow from it. The blocks of a layer are
+// in schema-attention.ts and schema-ffn.ts.
 
-import type { Fallback, Key, SectionShape, Shape } from "./shape.ts";
+import { attentionBlocks } from "./schema-attention.ts";
+import { ffnBlocks } from "./schema-ffn.ts";
+import {
+  count,
+  countOrNone,
+  flag,
+  formula,
+  mostContext,
+  needed,
+  optional,
+  positiveFloat,
+  section,
+} from "./schema-keys.ts";
+import type { SectionShape, Shape } from "./shape.ts";
 
-type Keys = Readonly<Record<string, Key>>;
-
-const section = (keys: Keys, description?: string): SectionShape => ({
-  kind: "section",
-  keys: new Map(Object.entries(keys)),
-  ...(description === undefined ? {} : { description }),
-});
-
-/** A key that must be given. */
-const needed = (shape: Shape, description: string, aliases: readonly string[] = []): Key => ({
-  shape,
-  description,
-  aliases,
-  fallback: { required: true },
-});
-
-/** A key with a default, or one that means nothing when it is left out. */
-function optional(shape: Shape, description: string, fallback?: string, aliases: readonly string[] = []): Key {
-  const text: Fallback = fallback === undefined ? undefined : { text: fallback };
-  return { shape, description, aliases, fallback: text };
-}
-
-const count: Shape = { kind: "whole", least: 1 };
-const countOrNone: Shape = { kind: "whole", least: 0 };
-const positive: Shape = { kind: "real", above: 0 };
-/** Numbers that kernels compute with. */
-const positiveFloat: Shape = { kind: "real", above: 0, isFloat: true };
 const decay: Shape = { kind: "real", least: 0, isFloat: true };
-const formula: Shape = { kind: "formula" };
 const selectorMap = (of: Shape): Shape => ({ kind: "map", keys: "selector", of });
-
-/** Positions are exact as floats up to here, and masks compute with them. */
-export const mostContext = 2 ** 24;
 
 /** More than any model has, few enough for a graph to be built of them. */
 export const mostLayers = 1024;
 
-const rope = section({
-  theta: optional(positive, "Base of the rotation frequencies.", "10000", [
-    "rope_theta",
-    "rotary_base",
-    "rotary_emb_base",
-  ]),
-  layout: optional(
-    { kind: "choice", words: ["half", "interleaved"] },
-    "Which channels turn together: the two halves of a head, or neighbours.",
-    "half",
-    ["rotary_interleaved", "rope_interleave"],
+/** What may stand under `model.attention` and `model.ffn`. */
+export const modelBlocks = { attention: attentionBlocks, ffn: ffnBlocks };
+
+const mtp = section({
+  depth: optional(
+    { kind: "whole", least: 1, most: mostLayers },
+    "How many tokens beyond the next one are predicted.",
+    "1",
+    ["num_nextn_predict_layers", "mtp_num_layers"],
   ),
-  llama3: optional(
-    section({
-      factor: needed({ kind: "real", least: 1 }, "How much longer the context is than the one trained first.", [
-        "rope_scaling_factor",
-      ]),
-      low_freq_factor: needed(positive, "Wavelengths above original / this are stretched in full."),
-      high_freq_factor: needed(positive, "Wavelengths below original / this are left alone."),
-      original: needed(count, "The context of the first training.", ["original_max_position_embeddings"]),
-    }),
-    "Frequency scaling of Llama 3.1.",
-    undefined,
-    ["rope_scaling", "rope_parameters"],
+  weight: optional(
+    { kind: "schedule", example: "0.3 until 10T tokens then 0.1" },
+    "Coefficient of the mean of their losses.",
+    "0.3",
+    ["mtp_loss_scaling_factor", "mtp_loss_weight"],
+  ),
+  concat: optional(
+    { kind: "list", of: { kind: "choice", words: ["embedding", "hidden"] }, least: 2, most: 2 },
+    "Order of the two halves of the projection's input.",
+    "[embedding, hidden]",
   ),
 });
-
-const attention: Keys = {
-  kind: needed({ kind: "choice", words: ["gqa"] }, "Grouped-query attention.", ["attention_type"]),
-  heads: needed(count, "Number of query heads.", ["num_attention_heads", "n_head", "n_heads", "num_heads"]),
-  kv_heads: optional(count, "Number of key and value heads; it divides heads.", "heads", [
-    "num_key_value_heads",
-    "num_query_groups",
-    "n_kv_heads",
-  ]),
-  head_dim: optional(count, "Channels of a head; even, because rope turns pairs.", "width / heads", [
-    "kv_channels",
-    "d_head",
-  ]),
-  rope: optional(rope, "Rotary position embedding."),
-  score: optional(
-    { kind: "formula", example: "30 * tanh(s / 30)" },
-    "The attention score of a query and a key as a formula of s (their product / sqrt(head_dim)), q, k and head.",
-    "s",
-    ["attn_logit_softcapping"],
-  ),
-  mask: optional(
-    { kind: "formula", example: "k <= q && q - k < 4096" },
-    "Which keys a query sees, as a condition on q, k, head and same_document.",
-    "k <= q",
-    ["sliding_window", "attention_mask"],
-  ),
-};
-
-const ffn: Keys = {
-  kind: needed({ kind: "choice", words: ["dense"] }, "A dense feed-forward block."),
-  intermediate: needed(count, "Channels between the two projections.", [
-    "intermediate_size",
-    "ffn_hidden_size",
-    "n_inner",
-    "ffn_dim",
-  ]),
-  activation: optional(
-    formula,
-    "Formula of x, or of gate and up; its free names decide which projections there are.",
-    "silu(gate) * up",
-    ["hidden_act", "activation_function", "hidden_activation"],
-  ),
-};
-
-/** What may stand under `model.attention` and `model.ffn`. */
-export const modelBlocks = {
-  attention: blocks(attention, "attention block"),
-  ffn: blocks(ffn, "feed-forward block"),
-};
-
-/** A block, or a list whose entries merge in order: later wins. */
-function blocks(keys: Keys, what: string): Shape {
-  const entry = Object.fromEntries(Object.entries(keys).map(([name, key]) => [name, { ...key, fallback: undefined }]));
-  const layers = optional(
-    { kind: "range" },
-    "The layers that this entry is for, such as `0..2` or `0.. by 2`; all if left out.",
-  );
-  const one = section(keys, `The ${what} of all layers.`);
-  const some = section({ layers, ...entry }, `The ${what} of some layers; keys that it leaves out stay as they are.`);
-  return { kind: "either", shapes: [one, { kind: "list", of: some, least: 1 }] };
-}
 
 const model = section({
   vocab: needed(count, "Number of tokens that the model knows.", ["vocab_size", "padded_vocab_size"]),
@@ -142,9 +60,7 @@ const model = section({
     "n_layer",
     "n_layers",
   ]),
-  tie_embeddings: optional({ kind: "flag" }, "Use the embedding as the head's weight.", "false", [
-    "tie_word_embeddings",
-  ]),
+  tie_embeddings: optional(flag, "Use the embedding as the head's weight.", "false", ["tie_word_embeddings"]),
   norm: optional(
     section({
       kind: optional({ kind: "choice", words: ["rms_norm"] }, "Root mean square normalisation.", "rms_norm", [
@@ -162,6 +78,7 @@ const model = section({
   ),
   attention: needed(modelBlocks.attention, "The attention block, or a list of blocks with layers."),
   ffn: needed(modelBlocks.ffn, "The feed-forward block, or a list of blocks with layers.", ["mlp", "feed_forward"]),
+  mtp: optional(mtp, "Prediction of several tokens; of the next one only if left out."),
 });
 
 const data = section({
@@ -183,11 +100,7 @@ const data = section({
     "0.05",
     ["valid_data_path", "val_split", "test_size"],
   ),
-  skip_bad_lines: optional(
-    { kind: "flag" },
-    "Skip and count JSONL lines that do not parse instead of stopping.",
-    "false",
-  ),
+  skip_bad_lines: optional(flag, "Skip and count JSONL lines that do not parse instead of stopping.", "false"),
 });
 
 const optimizer = section({

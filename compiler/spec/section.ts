@@ -10,6 +10,7 @@ import * as saySize from "../source/messages/size.ts";
 import { nearest } from "../source/suggestions.ts";
 import type { ExpressionText, Place, Span } from "../source/text.ts";
 import type { YamlMap, YamlNode } from "../source/yaml-node.ts";
+import { isOfKind, kindOf } from "./kinds.ts";
 import { floatFault, isWithin } from "./scalar-fault.ts";
 import { branches, fallbackItems, fallbackText, type Key, type NumberShape, type SectionShape } from "./shape.ts";
 import type { FaultyNodes } from "./structure.ts";
@@ -37,6 +38,8 @@ export class Section {
   readonly path: string;
   readonly place: Place;
   readonly reading: Reading;
+  /** The kind of the block that this is or is part of. */
+  readonly kind: string | undefined;
   readonly #node: YamlMap | undefined;
   readonly #shape: SectionShape;
   readonly #outer: Section | undefined;
@@ -50,6 +53,7 @@ export class Section {
     this.#node = node;
     this.#shape = shape;
     this.#outer = site.outer;
+    this.kind = kindOf(node, shape) ?? site.outer?.kind;
   }
 
   isGiven(name: string): boolean {
@@ -207,19 +211,25 @@ export class Section {
       throw new DiagnosticError([saySize.unknownName(name, nearest(name, legal, 2), legal, text.place(span))]);
     }
     const size = owner.#size(name);
-    if (size === undefined) throw alreadyTold;
-    return size;
+    if (size !== undefined) return size;
+    if (owner.isGiven(name) || owner.#key(name).fallback !== undefined) throw alreadyTold;
+    throw new DiagnosticError([saySize.notGiven(owner.pathOf(name), text.place(span))]);
   }
 
   #ownerOf(name: string): Section | undefined {
-    if (isNumber(this.#shape.keys.get(name))) return this;
+    if (this.#isNumber(name)) return this;
     return this.#outer === undefined ? undefined : this.#outer.#ownerOf(name);
   }
 
   #sizeNames(): string[] {
-    const own = [...this.#shape.keys].filter(([, key]) => isNumber(key)).map(([name]) => name);
+    const own = [...this.#shape.keys.keys()].filter((name) => this.#isNumber(name));
     const outer = this.#outer === undefined ? [] : this.#outer.#sizeNames();
     return [...new Set([...own, ...outer])];
+  }
+
+  #isNumber(name: string): boolean {
+    const key = this.#shape.keys.get(name);
+    return key !== undefined && isOfKind(key, this.kind) && (key.shape.kind === "whole" || key.shape.kind === "real");
   }
 
   #checked(size: Size, text: ExpressionText, shape: NumberShape, path: string): Size {
@@ -257,8 +267,4 @@ const isWhole = (size: Size): boolean => size.kind === "ratio" && size.denominat
 function isExact(size: Size): boolean {
   const most = 2n ** 53n;
   return size.kind === "ratio" && size.numerator <= most && size.numerator >= -most;
-}
-
-function isNumber(key: Key | undefined): boolean {
-  return key?.shape.kind === "whole" || key?.shape.kind === "real";
 }

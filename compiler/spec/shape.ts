@@ -8,6 +8,8 @@ export interface Key {
   readonly description: string;
   /** What Hugging Face, Megatron or their neighbours call it. */
   readonly aliases: readonly string[];
+  /** The kinds of block that have it; left out: all. */
+  readonly kinds?: readonly string[];
   /** `undefined`: may be left out and means nothing then; `required`: may not; otherwise the text that is read instead. */
   readonly fallback: Fallback;
 }
@@ -19,6 +21,8 @@ export interface SectionShape {
   /** One sentence for the editor where a key has several shapes and its own is about all of them. */
   readonly description?: string;
   readonly keys: ReadonlyMap<string, Key>;
+  /** The words of its key `kind`, where it decides which of the keys there are. */
+  readonly kinds?: readonly string[];
 }
 
 export interface NumberShape {
@@ -44,7 +48,8 @@ export type Shape =
   /** The version of the language. */
   | { readonly kind: "version"; readonly version: number }
   | { readonly kind: "flag" }
-  | { readonly kind: "choice"; readonly words: readonly string[] }
+  /** One of the words, or also `true` or `false`. */
+  | { readonly kind: "choice"; readonly words: readonly string[]; readonly isFlagToo?: true }
   | { readonly kind: "text"; readonly pattern?: RegExp; readonly example: string }
   | { readonly kind: "list"; readonly of: Shape; readonly least: number; readonly most?: number }
   /** A map whose keys the user invents: names, or selectors; `single` maps are rules of one entry. */

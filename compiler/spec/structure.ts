@@ -5,6 +5,7 @@ import type { Diagnostic, Diagnostics } from "../source/diagnostic.ts";
 import * as say from "../source/messages/key.ts";
 import type { Place } from "../source/text.ts";
 import type { YamlList, YamlMap, YamlNode, YamlScalar } from "../source/yaml-node.ts";
+import { isOfKind, kindOf } from "./kinds.ts";
 import { scalarFault } from "./scalar-fault.ts";
 import { branches, identifierPattern, isRequired, type SectionShape, type Shape, yamlKind } from "./shape.ts";
 import { helpForUnknownKey } from "./unknown-keys.ts";
@@ -27,6 +28,8 @@ function startOf({ source, span }: Place): Place {
 interface Site {
   readonly path: string;
   readonly place: Place;
+  /** The kind of the block that the node is or is part of. */
+  readonly kind?: string | undefined;
   /** Keys that would be legal if the node were an entry of a list. */
   readonly listKeys?: SectionShape;
 }
@@ -40,19 +43,25 @@ class StructureCheck {
   }
 
   section(node: YamlMap, shape: SectionShape, site: Site): void {
+    const kind = kindOf(node, shape) ?? site.kind;
     for (const [name, { key, value }] of node.entries) {
       const known = shape.keys.get(name);
       const path = site.path === "" ? name : `${site.path}.${name}`;
-      if (known !== undefined) this.#value(value, known.shape, { path, place: key.place });
-      else this.#diagnostics.add(say.unknownKey(name, site.path, this.#helpFor(name, shape, site), key.place));
+      if (known === undefined) {
+        const help = this.#helpFor(name, shape, { ...site, kind });
+        this.#diagnostics.add(say.unknownKey(name, site.path, help, key.place));
+      } else if (isOfKind(known, kind)) this.#value(value, known.shape, { path, place: key.place, kind });
+      else if (kind !== undefined) {
+        this.#refuse(value, say.otherKind(name, plainPath(site.path), known.kinds ?? [], kind, key.place));
+      }
     }
-    const missing = missingFrom(node, shape);
+    const missing = missingFrom(node, shape, kind);
     if (missing.length > 0) this.#diagnostics.add(say.missingKeys(site.path, missing, site.place));
   }
 
-  #helpFor(name: string, shape: SectionShape, { path, listKeys }: Site): string | undefined {
+  #helpFor(name: string, shape: SectionShape, { path, kind, listKeys }: Site): string | undefined {
     if (listKeys?.keys.has(name)) return say.unknownKeyHelp.listOnly(name);
-    return helpForUnknownKey(name, path, shape);
+    return helpForUnknownKey(name, plainPath(path), shape, kind);
   }
 
   #value(node: YamlNode, shape: Shape, site: Site): void {
@@ -108,9 +117,17 @@ class StructureCheck {
   }
 }
 
-/** The keys that a section needs and has not. */
-export function missingFrom(node: YamlMap, { keys }: SectionShape): { name: string; description: string }[] {
+/** Without the entry of a list that it goes through. */
+const plainPath = (path: string): string => path.replace(/\[\d+\]/g, "");
+
+/** The keys that a section needs and has not; where its kind is not known, those that every kind needs. */
+export function missingFrom(
+  node: YamlMap,
+  { keys }: SectionShape,
+  kind: string | undefined,
+): { name: string; description: string }[] {
   return [...keys]
     .filter(([name, key]) => isRequired(key) && !node.entries.has(name))
+    .filter(([, key]) => key.kinds === undefined || (kind !== undefined && isOfKind(key, kind)))
     .map(([name, { description }]) => ({ name, description }));
 }

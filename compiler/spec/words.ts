@@ -16,7 +16,7 @@ function branchWords(shape: Exclude<Shape, { kind: "either" }>): string {
     case "flag":
       return "`true` or `false`";
     case "choice":
-      return either(shape.words.map((word) => quoted(word)));
+      return either([...(shape.isFlagToo ? ["true", "false"] : []), ...shape.words].map((word) => quoted(word)));
     case "text":
       return `text such as ${quoted(shape.example)}`;
     case "list":

@@ -109,11 +109,36 @@ const exceptions: Readonly<Record<string, string>> = {
   mspec: "the version of the language has one legal value",
   name: "names the output: it stands in the manifest and in headers as itself",
   "model.norm.kind": "one word so far",
-  "model.attention.kind": "one word so far",
-  "model.ffn.kind": "one word so far",
   "train.optimizer.kind": "one word so far",
   precision: "one format so far: f32",
   "train.tokens": "another way to say steps, refused beside it; the test below takes its place",
+};
+
+/** Keys of blocks that are read but that no graph is built of yet; each moves to `changes` with what builds it. */
+const waiting: Readonly<Record<string, readonly string[]>> = {
+  "what gqa has besides its projections": [
+    ...["bias", "qk_norm", "sinks", "window", "rope.dim"].map((name) => `model.attention.${name}`),
+  ],
+  yarn: [
+    "factor",
+    "original",
+    "beta_fast",
+    "beta_slow",
+    "truncate",
+    "attention_factor",
+    "mscale",
+    "mscale_all_dim",
+  ].map((name) => `model.attention.rope.yarn.${name}`),
+  "latent attention": ["kind", "q_rank", "kv_rank", "nope_dim", "rope_dim", "value_dim", "norm_eps"].map(
+    (name) => `model.attention.${name}`,
+  ),
+  experts: [
+    ...["kind", "bias", "experts", "top_k", "shared", "shared_intermediate"].map((name) => `model.ffn.${name}`),
+    ...["score", "normalize", "scale", "bias", "bias_update"].map((name) => `model.ffn.router.${name}`),
+    ...["count", "keep", "score"].map((name) => `model.ffn.router.groups.${name}`),
+    ...["sequence", "batch", "z"].map((name) => `model.ffn.router.losses.${name}`),
+  ],
+  "prediction of several tokens": ["depth", "weight", "concat"].map((name) => `model.mtp.${name}`),
 };
 
 /** The leaves of the schema by path; entries of lists and of maps with invented keys belong to their key. */
@@ -144,7 +169,7 @@ function effects(overrides: readonly string[]): { readonly kernels: string; read
 }
 
 test("every key of the schema is changed here, or an exception with a reason", () => {
-  const listed = [...Object.keys(changes), ...Object.keys(exceptions)];
+  const listed = [...Object.keys(changes), ...Object.keys(exceptions), ...Object.values(waiting).flat()];
   expect(listed.sort()).toEqual(leafPaths(specSchema).sort());
   expect(Object.keys(changes).length).toBeGreaterThan(40);
 });

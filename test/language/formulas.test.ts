@@ -1,6 +1,9 @@
 // The formulas of a spec: definitions, their parameters, recursion and depth, and what each place may name.
 
 import { describe, expect, test } from "vitest";
+import { evaluateFormula } from "../../compiler/formula/evaluate.ts";
+import { SpecFormulas } from "../../compiler/model/formulas.ts";
+import { Diagnostics } from "../../compiler/source/diagnostic.ts";
 import { readSpecText, smallSpecWith, specFaults, specOf } from "./spec-text.ts";
 
 const withFormulas = (...definitions: string[]) => {
@@ -60,6 +63,78 @@ describe("scores and masks", () => {
   test("an unknown name lists the names that are legal there", () => {
     const [diagnostic] = readSpecText(attention("mask", "kk <= q")).diagnostics;
     expect(diagnostic.label).toBe("legal here: q, k, head, same_document, pi");
+  });
+});
+
+describe("a router's score is a formula of the row of logits", () => {
+  const router = (score: string) =>
+    smallSpecWith(["kind: dense,", `kind: moe, experts: 4, top_k: 2, router: { score: "${score}" },`]);
+
+  test.each([
+    "softmax(logit)",
+    "sigmoid(logit)",
+    "sqrt(softplus(logit))",
+    "logit - log_sum_exp(logit)",
+    "let e = exp(logit - max(logit)); e / sum(e)",
+    "logit - mean(logit)",
+  ])("%s", (score) => {
+    expect(specFaults(router(score))).toEqual([]);
+  });
+
+  test.each([
+    ["logits", "formula/unknown-name"],
+    ["gate", "formula/unknown-name"],
+    ["logit > 0", "formula/number-expected"],
+    ["y: logit, z: logit", "formula/several-outputs"],
+    ["sum(logit)", "formula/same-for-all-experts"],
+    ["max(logit) + 1", "formula/same-for-all-experts"],
+    ["0.5", "formula/same-for-all-experts"],
+    ["logit - logit", "formula/same-for-all-experts"],
+  ])("%s is refused", (score, code) => {
+    const [first, ...others] = readSpecText(router(score)).diagnostics;
+    expect([first.code, first.severity, others]).toEqual([code, "error", []]);
+  });
+
+  test("one number for all experts says how to write one for each", () => {
+    const [first] = readSpecText(router("sum(logit)")).diagnostics;
+    expect(first.claim).toBe("a router's score is a number of each expert, and this is one for all");
+    expect(first.help).toContain("`softmax(logit)`");
+  });
+
+  /** What the model stage says of a score. */
+  const saidOf = (score: string, isTrained = true) => {
+    const { ffn } = specOf(router(score)).model.layers[0];
+    if (ffn.kind !== "moe") throw new Error("no experts");
+    const diagnostics = new Diagnostics();
+    const formula = new SpecFormulas(diagnostics, isTrained).router(ffn.router.score);
+    return { formula, codes: diagnostics.all.map(({ code }) => code) };
+  };
+
+  test("it is built with an output for each expert", () => {
+    const { formula, codes } = saidOf("softmax(logit)");
+    const { inputs, outputs } = formula ?? { inputs: [], outputs: [] };
+    const named = (values: readonly { name: string }[]) => values.map(({ name }) => name);
+    expect([named(inputs), named(outputs), codes]).toEqual([["logit"], ["score"], []]);
+    const row = [0, Math.log(3)];
+    const { outputs: values } = evaluateFormula(formula ?? expect.fail(), new Map([["logit", row]]), {
+      rows: 1,
+      lanes: 2,
+    });
+    expect([...(values.get("score") ?? [])]).toEqual([expect.closeTo(0.25, 12), expect.closeTo(0.75, 12)]);
+  });
+
+  test.each(["softmax(logit)", "sigmoid(logit)", "logit - log_sum_exp(logit)", "softplus(logit - mean(logit))"])(
+    "nothing is wrong with the meaning of %s",
+    (score) => {
+      expect(saidOf(score).codes).toEqual([]);
+    },
+  );
+
+  test("one that does not learn, or that overflows, is told of", () => {
+    expect(saidOf("floor(logit)").codes).toEqual(["formula/no-gradient"]);
+    expect(saidOf("floor(logit)", false).codes).toEqual([]);
+    expect(saidOf("exp(logit) / sum(exp(logit))").codes).toEqual(["formula/not-a-number"]);
+    expect(saidOf("let e = exp(logit - max(logit)); e / sum(e)").codes).toEqual([]);
   });
 });
 

@@ -71,6 +71,55 @@ describe("sizes that cannot be planned for", () => {
     expect(first(smallSpecWith([part, by]))).toContain(expected);
   });
 
+  const mla = (sizes: string) => ["{ kind: gqa, heads: 4 }", `{ kind: mla, rope_dim: 2, ${sizes} }`] as const;
+  const moe = (sizes: string) => ["{ kind: dense, intermediate: 96 }", `{ kind: moe, ${sizes} }`] as const;
+
+  test.each([
+    [
+      mla("heads: 2^30, kv_rank: 8, nope_dim: 2^20 - 2, value_dim: 2^20"),
+      "a weight of attention has more than 2^53 elements; heads * (nope_dim + rope_dim) * width = 1125899906842624 * 48 = 54043195528445952",
+    ],
+    [
+      mla("heads: 2^30, kv_rank: 16, nope_dim: 1, value_dim: 2^20 - 1"),
+      "a weight of attention has more than 2^53 elements; heads * (nope_dim + value_dim) * kv_rank = 1125899906842624 * 16 = 18014398509481984",
+    ],
+    [
+      moe("intermediate: 2^40, experts: 2^8, top_k: 1"),
+      "a weight of ffn has more than 2^53 elements; experts * intermediate * width = 256 * 1099511627776 * 48 = 13510798882111488",
+    ],
+    [
+      moe("intermediate: 8, experts: 2^16, top_k: 2^16"),
+      "a micro-batch has more than 2^24 choices of experts; micro * sequence * top_k = 8 * 64 * 65536 = 33554432; 2^24 = 16777216: counts are 32-bit floats, which are exact up to there",
+    ],
+  ])("%#", ([part, by], expected) => {
+    expect(first(smallSpecWith([part, by]))).toContain(expected);
+  });
+
+  test("a token has as many rows of experts as it has choices", () => {
+    const text = smallSpecWith(moe("intermediate: 2^38, experts: 3, top_k: 3"), ["sequences: 8", "sequences: 2^8"]);
+    expect(first(text)).toContain(
+      "an activation has more than 2^53 elements; micro * sequence * top_k * intermediate = 256 * 64 * 824633720832 = 13510798882111488",
+    );
+  });
+
+  test("one of as many choices as floats can count is legal, and the way out of one more is said", () => {
+    const text = (topK: string) => smallSpecWith(moe(`intermediate: 8, experts: 2^16, top_k: ${topK}`));
+    expect(specFaults(text("2^15"))).toEqual([]);
+    const [fault] = readSpecText(text("2^15 + 1")).diagnostics;
+    expect([fault.code, fault.help]).toEqual([
+      "model/too-many-choices",
+      "give `train.batch.micro`, or a shorter `train.sequence`",
+    ]);
+  });
+
+  test("the cache of latent attention is one latent vector and one key of a token, whatever the heads", () => {
+    const serve = (pages: string) =>
+      `${smallSpecWith(mla("heads: 1000, kv_rank: 510, nope_dim: 2, value_dim: 2"))}serve: { page: 2^20, pages: ${pages} }\n`;
+    // 4 layers of 512 channels: 2^11 * 2^20 * 2^22 = 2^53.
+    expect(specFaults(serve("2^22"))).toEqual([]);
+    expect(first(serve("2^22 + 1"))).toContain("the cache has more than 2^53 elements");
+  });
+
   test("the largest legal sizes compile", () => {
     const batch = specOf(smallSpecWith(["sequences: 8", "sequences: 2^20, micro: 2^14"]));
     expect(compile(batch).kernels.length).toBeGreaterThan(10);

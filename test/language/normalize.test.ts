@@ -25,8 +25,7 @@ function expectStable(spec: Spec): void {
   expect(bare(again)).toEqual(bare(spec));
 }
 
-test("the small spec is printed with every default, in the order of the schema", () => {
-  expect(normalizeSpec(specOf(smallSpec))).toBe(`mspec: 1
+const normalizedSmall = `mspec: 1
 name: small
 model:
   vocab: 300
@@ -42,15 +41,20 @@ model:
     heads: 4
     kv_heads: 4
     head_dim: 12
+    bias: false
+    qk_norm: none
+    sinks: false
     rope:
       theta: 10000
       layout: half
+      dim: 12
     score: s
     mask: k <= q
   ffn:
     kind: dense
     intermediate: 96
     activation: silu(gate) * up
+    bias: false
 precision:
   - f32
 recompute: []
@@ -81,8 +85,18 @@ serve:
   tokens: 256
   page: 16
   pages: 32
-`);
+`;
+
+test("the small spec is printed with every default, in the order of the schema", () => {
+  expect(normalizeSpec(specOf(smallSpec))).toBe(normalizedSmall);
 });
+
+const latent =
+  "model.attention={ kind: mla, heads: 3, q_rank: 5, kv_rank: 6, nope_dim: 7, rope_dim: 2, value_dim: 9, norm_eps: 1e-3 }";
+
+const experts = `model.ffn={ kind: moe, intermediate: 8, experts: 6, top_k: 2, shared: 2, shared_intermediate: 5, bias: true, router: {
+  score: "let e = exp(logit - max(logit)); e / sum(e)", groups: { count: 3, keep: 2, score: top2_sum }, normalize: true,
+  scale: 2.5, bias: true, bias_update: 1e-3 until 2k tokens then 0, losses: { sequence: 1e-4, z: linear from 0 to 1e-3 } } }`;
 
 test.each([
   ["formulas", ['formulas={ toString: "max(a, 0) ^ 2", then: toString(x) }', "model.ffn.activation=then(gate) * up"]],
@@ -105,6 +119,27 @@ test.each([
     ["tiles.wasm={ linear: 64x64x16, wgrad: 2x32x3 }", 'recompute=["**.norm", "layers[0.. by 2, -1].attention"]'],
   ],
   ["data", ['data={ tokenizer: "yes", train: ["1", "# not a comment", "*.txt"], validation: [held] }']],
+  [
+    "gqa with all it may have",
+    ["model.attention={ kind: gqa, heads: 4, bias: qkv, qk_norm: full, sinks: true, window: 7 }"],
+  ],
+  ["biases and a part of a head that turns", ["model.attention={ kind: gqa, heads: 4, bias: true, rope: { dim: 4 } }"]],
+  [
+    "yarn",
+    ["model.attention.rope={ yarn: { factor: 40, original: 4, truncate: false, mscale: 0, attention_factor: 2 } }"],
+  ],
+  ["latent attention", [latent]],
+  ["latent attention without a rank of queries", [latent.replace("q_rank: 5,", "window: 9,")]],
+  ["experts", [experts]],
+  ["experts of defaults", ["model.ffn={ kind: moe, intermediate: 8, experts: 4, top_k: 2, shared: 3 }"]],
+  [
+    "kinds that differ by layer",
+    [experts, "model.ffn+={ layers: 1.., kind: dense }", latent, "model.attention+={ layers: 2, kind: gqa }"],
+  ],
+  [
+    "several predictions",
+    ["model.mtp={ depth: 3, weight: 0.3 until 1k tokens then 0.1, concat: [hidden, embedding] }"],
+  ],
   ["tokens", ["train.tokens=5121"]],
   ["a ramp over tokens", ["train.batch={ sequences: linear(4k tokens) from 4 to 8 then hold, micro: 4 }"]],
   [
@@ -125,8 +160,24 @@ test.each([
   expectStable(specOf(base, overrides));
 });
 
+test("without training schedules of the model are not printed, but that there is a choice bias is", () => {
+  const text = smallSpec.slice(0, smallSpec.indexOf("train:"));
+  const spec = specOf(text, [experts, "model.mtp={ depth: 2 }"]);
+  const { ffn } = spec.model.layers[0];
+  expect(ffn.kind === "moe" && ffn.router).toMatchObject({ hasChoiceBias: true, biasUpdate: undefined, losses: {} });
+  expect(spec.model.mtp).toMatchObject({ depth: 2, weight: undefined });
+  expectStable(spec);
+});
+
+const fixtures = ["deepseek-v3", "gpt-oss-120b"].map((name) => `test/language/fixtures/${name}.mspec.yaml`);
+
 test("the specs of the repository are stable", () => {
-  for (const name of ["examples/sotu/model.yaml", "specs/llama-3.1-8b.mspec.yaml", "specs/tiny-formulas.mspec.yaml"]) {
+  for (const name of [
+    "examples/sotu/model.yaml",
+    "specs/llama-3.1-8b.mspec.yaml",
+    "specs/tiny-formulas.mspec.yaml",
+    ...fixtures,
+  ]) {
     const { spec } = readSpecFile(new URL(`../../${name}`, import.meta.url).pathname);
     if (spec === undefined) throw new Error(`${name} has faults`);
     expectStable(spec);
@@ -149,6 +200,24 @@ test("any numbers are stable", () => {
       expectStable(specOf(smallSpec, overrides));
     }),
     { numRuns: 200 },
+  );
+});
+
+test("any sizes of experts and latent attention are stable", () => {
+  const whole = fc.integer({ min: 1, max: 1000 });
+  const loss = fc.double({ min: 0, max: 1, noNaN: true }).filter((value) => Math.fround(value) === 0 || value > 1e-30);
+  fc.assert(
+    fc.property(whole, whole, whole, whole, loss, fc.boolean(), (perGroup, count, rank, half, z, isWhole) => {
+      const router = `{ score: sigmoid(logit), groups: { count: ${count}, keep: 1, score: max }, losses: { z: ${z.toExponential()} } }`;
+      const size = Math.min(perGroup, Math.floor(2 ** 16 / count));
+      const rope = isWhole ? "" : `, rope: { yarn: { factor: ${1 + z}, original: ${rank} } }`;
+      const overrides = [
+        `model.ffn={ kind: moe, intermediate: ${rank}, experts: ${size * count}, top_k: ${size}, router: ${router} }`,
+        `model.attention={ kind: mla, heads: ${count}, kv_rank: ${rank}, nope_dim: ${half}, rope_dim: ${2 * half}, value_dim: ${perGroup}${rope} }`,
+      ];
+      expectStable(specOf(smallSpec, overrides));
+    }),
+    { numRuns: 100 },
   );
 });
 

@@ -32,11 +32,45 @@ model:
       heads: 4
       kv_heads: 2
       head_dim: 32
-      rope: { theta: 10000, layout: half, llama3: { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original: 64 } }
+      bias: qkv
+      qk_norm: head
+      sinks: true
+      window: 128
+      rope:
+        theta: 10000
+        layout: half
+        dim: 16
+        llama3: { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original: 64 }
+        yarn:
+          factor: 4
+          original: 64
+          beta_fast: 32
+          beta_slow: 1
+          truncate: false
+          attention_factor: 1.1
+          mscale: 1
+          mscale_all_dim: 0.5
       score: s
       mask: k <= q
-    - { layers: 0..1, heads: 8 }
-  ffn: { kind: dense, intermediate: 8 * width, activation: silu(gate) * up }
+    - { layers: 0..1, heads: 8, bias: true }
+    - { layers: 1, kind: mla, q_rank: 8, kv_rank: 16, nope_dim: 8, rope_dim: 4, value_dim: 8, norm_eps: 1e-6 }
+  ffn:
+    - { kind: dense, intermediate: 8 * width, activation: silu(gate) * up, bias: true }
+    - layers: 2..
+      kind: moe
+      experts: 8
+      top_k: 2
+      shared: 1
+      shared_intermediate: 32
+      router:
+        score: sigmoid(logit)
+        groups: { count: 4, keep: 2, score: max }
+        normalize: true
+        scale: 2.5
+        bias: true
+        bias_update: 1e-3 for 10 then 0
+        losses: { sequence: 1e-4, batch: 1e-2, z: 1e-3 }
+  mtp: { depth: 1, weight: 0.3, concat: [hidden, embedding] }
 precision: [f32, { linear: f32 }]
 tiles: { wasm: { linear: 64x64x16 } }
 recompute: [norm]
@@ -178,12 +212,15 @@ describe("the schema", () => {
     expect(key.description).toMatch(/^[A-Z`].*[.]$/s);
   });
 
-  test("an alias belongs to one key", () => {
+  test("an alias belongs to keys of one name, and in a section to one", () => {
     const owners = new Map<string, string[]>();
     for (const { path, key } of keysOf("", specSchema)) {
       for (const alias of key.aliases) owners.set(alias, [...(owners.get(alias) ?? []), path]);
     }
-    expect([...owners].filter(([, paths]) => paths.length > 1)).toEqual([]);
+    expect(owners.size).toBeGreaterThan(100);
+    const names = (paths: string[]) => new Set(paths.map((path) => path.split(".").at(-1)));
+    const isShared = ([, paths]: [string, string[]]) => names(paths).size > 1 || new Set(paths).size < paths.length;
+    expect([...owners].filter(isShared)).toEqual([]);
   });
 
   test("draft 7, and every property shows its title and description", () => {
@@ -209,17 +246,45 @@ describe("the schema", () => {
   });
 });
 
+test("an editor offers the keys of the kind that was chosen, down to rope", () => {
+  const { properties } = JSON.parse(emitJsonSchema());
+  const { attention, ffn } = properties.model.properties;
+  type Block = { properties: Record<string, { properties?: object }>; required: string[] };
+  const keysOfBlock = ({ properties }: Block) => Object.keys(properties);
+  const [gqa, mla] = attention.anyOf as Block[];
+  expect(gqa.required).toEqual(["kind", "heads"]);
+  expect(mla.required).toEqual(["kind", "heads", "kv_rank", "nope_dim", "rope_dim", "value_dim"]);
+  expect(keysOfBlock(gqa)).not.toContain("kv_rank");
+  expect(keysOfBlock(mla)).not.toContain("kv_heads");
+  expect([gqa, mla].map(({ properties: { rope } }) => Object.hasOwn(rope.properties ?? {}, "dim"))).toEqual([
+    true,
+    false,
+  ]);
+  const [dense, moe, list] = ffn.anyOf;
+  expect(keysOfBlock(dense)).toEqual(["kind", "intermediate", "activation", "bias"]);
+  expect(moe.required).toEqual(["kind", "intermediate", "experts", "top_k"]);
+  const [, , withoutKind] = list.items.anyOf as Block[];
+  expect(keysOfBlock(withoutKind)).toEqual(["layers", ...keysOfBlock(moe).filter((name) => name !== "kind")]);
+});
+
 test("what an editor shows of a union says what each branch is, and examples read back", () => {
   const { properties } = JSON.parse(emitJsonSchema());
   const { attention, ffn } = properties.model.properties;
   expect(attention.anyOf.map(({ description }: { description: string }) => description)).toEqual([
-    "The attention block of all layers.",
-    "A list that merges in order, later entries win. The attention block of some layers; keys that it leaves out stay as they are.",
+    "The attention block of all layers, of kind gqa.",
+    "The attention block of all layers, of kind mla.",
+    "A list whose entries merge in order: later ones win, keys that one leaves out stay, and another kind replaces.",
+  ]);
+  const entries = attention.anyOf[2].items.anyOf.map(({ description }: { description: string }) => description);
+  expect(entries).toEqual([
+    "The attention block of some layers, of kind gqa.",
+    "The attention block of some layers, of kind mla.",
+    "The attention block of some layers.",
   ]);
   const block = attention.anyOf[0].properties;
   expect([block.mask.examples, block.score.examples]).toEqual([["k <= q && q - k < 4096"], ["30 * tanh(s / 30)"]]);
   const [mask] = block.mask.examples;
-  const [activation] = ffn.anyOf[1].items.properties.activation.examples;
+  const [activation] = ffn.anyOf[2].items.anyOf[0].properties.activation.examples;
   const sequences = properties.train.properties.batch.properties.sequences.examples[0];
   const text = smallSpecWith(
     ["heads: 4", `heads: 4, mask: "${mask}"`],

@@ -5,7 +5,6 @@ import { describe, expect, test } from "vitest";
 import { selectorText } from "../../compiler/spec/normalize.ts";
 import { readSpecFile } from "../../compiler/spec/read.ts";
 import type { Selector } from "../../compiler/spec/selector.ts";
-import { asGqa } from "../../compiler/spec/spec.ts";
 import { position } from "./read-text.ts";
 import { smallSpec, smallSpecWith, specFaults, specOf } from "./spec-text.ts";
 
@@ -36,6 +35,47 @@ test("defaults", () => {
   expect(precision).toHaveLength(1);
   expect(precision[0].signature).toEqual({ operands: ["f32"], accumulator: "f32", result: "f32" });
   expect([tiles, recompute, data]).toEqual([[], [], undefined]);
+});
+
+test("defaults of blocks of other kinds", () => {
+  const latent = "{ kind: mla, heads: 4, kv_rank: 8, nope_dim: 6, rope_dim: 2, value_dim: 5 }";
+  const experts = "{ kind: moe, intermediate: 9, experts: 4, top_k: 2 }";
+  const sets = [`model.attention=${latent}`, `model.ffn=${experts}`, "model.mtp={}"];
+  const { model } = specOf(smallSpec, sets);
+  const [{ attention, ffn }] = model.layers;
+  expect(attention).toMatchObject({
+    ...{ qRank: undefined, normEps: 1e-5, window: undefined },
+    rope: { theta: 10_000, layout: "half", dim: 2, llama3: undefined, yarn: undefined },
+  });
+  expect(ffn).toMatchObject({
+    ...{ bias: false, sharedIntermediate: 0, inputs: ["gate", "up"] },
+    router: { groups: undefined, normalize: false, scale: 1, bias: false, hasChoiceBias: false, losses: {} },
+  });
+  expect(ffn.kind === "moe" && ffn.router.score.text.text).toBe("softmax(logit)");
+  const constant = { unit: "steps", start: 0, end: 100, shape: "constant", from: 0.3, to: 0.3 };
+  expect(model.mtp).toEqual({ depth: 1, weight: { pieces: [constant] }, concat: ["embedding", "hidden"] });
+  expect(specOf(smallSpec).model.layers[0]).toMatchObject({
+    attention: { bias: [], qkNorm: undefined, sinks: false, window: undefined, rope: { dim: 12 } },
+    ffn: { bias: false },
+  });
+});
+
+test("yarn has the defaults of transformers", () => {
+  const { attention } = specOf(smallSpec, ["model.attention.rope.yarn={ factor: 4, original: 16 }"]).model.layers[0];
+  const { yarn } = attention.rope;
+  expect(yarn).toEqual({
+    ...{ factor: 4, original: 16, betaFast: 32, betaSlow: 1, truncate: true },
+    ...{ attentionFactor: undefined, mscale: undefined, mscaleAllDim: undefined },
+  });
+});
+
+test.each([
+  ["false", []],
+  ["true", ["q", "k", "v", "out"]],
+  ["qkv", ["q", "k", "v"]],
+])("bias: %s", (bias, projections) => {
+  const { attention } = specOf(smallSpec, [`model.attention.bias=${bias}`]).model.layers[0];
+  expect(attention.kind === "gqa" && attention.bias).toEqual(projections);
 });
 
 test("a spec without training or data is for serving", () => {
@@ -220,7 +260,8 @@ describe("the specs of the repository", () => {
     if (spec === undefined) throw new Error("no spec");
     const { vocab, width, layers } = spec.model;
     const perLayer = layers.map(({ attention, ffn }) => {
-      const { heads, kvHeads, headDim } = asGqa(attention);
+      if (attention.kind !== "gqa") throw new Error("Llama has grouped-query attention");
+      const { heads, kvHeads, headDim } = attention;
       const projections = (2 * heads + 2 * kvHeads) * headDim;
       return width * (projections + 3 * ffn.intermediate + 2);
     });

@@ -161,11 +161,11 @@ export const noGradient = (place: Place, inputs: readonly string[]): Diagnostic 
   ...error(
     "no-gradient",
     place,
-    `the derivative of this activation by ${both(inputs.map((name) => quoted(name)))} is 0 everywhere`,
+    `the derivative of this formula by ${both(inputs.map((name) => quoted(name)))} is 0 everywhere`,
     "flat",
     "make the value depend on its input where it is not flat; leave out `train` if the model is only served",
   ),
-  details: ["floor, sign and stop are flat, and so is a constant: nothing before the activation would learn"],
+  details: ["floor, sign and stop are flat, and so is a constant: nothing before it would learn"],
 });
 
 export const partlyNoGradient = (place: Place, inputs: readonly string[]): Diagnostic => ({

@@ -20,10 +20,21 @@ export function unknownKey(key: string, section: string, help: string | undefine
   return error("unknown", claim, place, help === undefined ? {} : { help });
 }
 
+/** A key of blocks of other kinds; `path` is the section that would have it. */
+export function otherKind(key: string, path: string, kinds: readonly string[], kind: string, place: Place): Diagnostic {
+  const others = either(kinds.map((word) => quoted(word)));
+  const claim = `${quoted(key)} is a key of ${path} where the kind is ${others}, and here it is ${quoted(kind)}`;
+  return error("other-kind", claim, place, {
+    help: `leave it out, or write ${either(kinds.map((word) => quoted(`kind: ${word}`)))}`,
+  });
+}
+
 /** The ways out of an unknown key. */
 export const unknownKeyHelp = {
   sameSection: (keys: readonly string[]) => `did you mean ${either(keys.map((key) => quoted(key)))}?`,
   alias: (key: string) => `here it is called ${quoted(key)}`,
+  otherKind: (key: string, kinds: readonly string[]) =>
+    `here it is called ${quoted(key)}, and it needs ${either(kinds.map((kind) => quoted(`kind: ${kind}`)))}`,
   elsewhere: (paths: readonly string[]) => `write it as ${either(paths.map((path) => quoted(path, 80)))}`,
   listOnly: (key: string) => `${quoted(key)} stands in the entries of a list: write \`- { ${key}: ..., ... }\``,
 };

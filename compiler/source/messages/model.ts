@@ -20,11 +20,6 @@ export function headsDoNotDivide(heads: number, kvHeads: number, place: Place, h
   });
 }
 
-export function oddHeadDim(headDim: number, place: Place, isGiven: boolean): Diagnostic {
-  const claim = isGiven ? `head_dim = ${headDim} is odd` : `head_dim = width / heads = ${headDim} is odd`;
-  return error("odd-head-dim", claim, place, { help: "rope turns pairs of channels: choose an even head_dim" });
-}
-
 export function frequencyFactors(low: number, high: number, place: Place, highPlace: Place): Diagnostic {
   return error("frequency-factors", `low_freq_factor = ${low} is not below high_freq_factor = ${high}`, place, {
     label: "low",

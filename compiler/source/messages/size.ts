@@ -24,6 +24,13 @@ export function unknownName(
   });
 }
 
+/** A key without a value and without a default. */
+export function notGiven(path: string, place: Place): Diagnostic {
+  return error("not-given", `${path} has no value here`, place, {
+    help: `give ${quoted(path, 80)}, or write a number`,
+  });
+}
+
 export function unknownFunction(name: string, legal: readonly string[], place: Place): Diagnostic {
   return error("unknown-function", `no function of sizes is called ${quoted(name)}`, place, {
     details: [`functions here: ${legal.join(", ")}`],

@@ -39,6 +39,12 @@ export function noInput(place: Place): Diagnostic {
   });
 }
 
+export function sameForAllExperts(place: Place): Diagnostic {
+  return error("same-for-all-experts", "a router's score is a number of each expert, and this is one for all", place, {
+    help: "let it depend on the expert's own `logit`, as in `softmax(logit)` or `sigmoid(logit)`",
+  });
+}
+
 export function tooDeepTogether(key: string, depth: number, limit: number, place: Place): Diagnostic {
   return error("definitions-too-deep", `${key} is deeper than ${limit} with the formulas that it calls put in`, place, {
     details: [`levels: ${depth}`],
