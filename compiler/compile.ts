@@ -8,6 +8,7 @@ import type { Graph } from "./graph/graph.ts";
 import { planTarget, type TargetPlan } from "./kernels/program.ts";
 import { tileChooser } from "./kernels/tile.ts";
 import { buildModel, type Model } from "./model/model.ts";
+import type { Objective } from "./model/objectives.ts";
 import { ruleProblems } from "./model/rule-problems.ts";
 import { buildUpdate, gradientName } from "./model/update.ts";
 import { accumulateLoss } from "./passes/accumulate-loss.ts";
@@ -50,7 +51,11 @@ export interface Build {
 }
 
 /** How many of what paths index there are: negative indices of selectors count from it. */
-export const countsOf = (spec: Spec): ReadonlyMap<string, number> => new Map([["layers", spec.model.layers.length]]);
+export const countsOf = (spec: Spec): ReadonlyMap<string, number> =>
+  new Map([
+    ["layers", spec.model.layers.length],
+    ["mtp", spec.model.mtp?.depth ?? 0],
+  ]);
 
 /** Spec → program graphs. Throws a DiagnosticError for what only shows once the operations are known. */
 export function buildPrograms(spec: Spec, measure = unmeasured): Programs {
@@ -58,13 +63,13 @@ export function buildPrograms(spec: Spec, measure = unmeasured): Programs {
   const counts = countsOf(spec);
   const model = measure("model", () => buildModel(spec, diagnostics));
   diagnostics.throwIfErrors();
-  const { sequence, extend } = model;
+  const { sequence, extend, objectives } = model;
   const forward = sequence === undefined ? [extend] : [sequence, extend];
   const differentiated = measure("differentiate", () =>
-    sequence === undefined ? forward : [gradientsOf(sequence), ...forward],
+    sequence === undefined ? forward : [gradientsOf(sequence, objectives), ...forward],
   );
   const summed = measure("accumulate-loss", () =>
-    differentiated.map((graph) => (graph === extend ? graph : accumulateLoss(graph, lossPrograms[graph.name]))),
+    differentiated.map((graph) => (graph === extend ? graph : lossProgram(graph))),
   );
   measure("check rules", () => {
     for (const problem of ruleProblems(spec, summed, model.parameters, counts)) diagnostics.add(problem);
@@ -76,7 +81,7 @@ export function buildPrograms(spec: Spec, measure = unmeasured): Programs {
   const recomputed = measure("choose-recompute", () =>
     precise.map(({ graph }) => chooseRecompute(graph, spec.recompute, counts)),
   );
-  const update = spec.train === undefined ? [] : [buildUpdate(spec.train, model.parameters, counts)];
+  const update = spec.train === undefined ? [] : [buildUpdate(spec.train, model, counts)];
   const graphs = [...recomputed.map(({ graph }) => graph), ...update];
   return {
     model,
@@ -93,14 +98,20 @@ export function buildPrograms(spec: Spec, measure = unmeasured): Programs {
   };
 }
 
-/** What graphs with losses are called as programs. */
-const lossPrograms: Readonly<Record<string, string>> = { gradients: "micro_step", sequence: "evaluate" };
+/** Graphs with losses as programs: training sums up everything, evaluation the losses of what is predicted. */
+const lossProgram = (graph: Graph): Graph =>
+  graph.name === "gradients"
+    ? accumulateLoss(graph, "micro_step", () => true)
+    : accumulateLoss(graph, "evaluate", (result) => result === "losses" || /^(mtp|loads)\./.test(result));
 
 /** The sequence graph with the gradients of its parameters. */
-const gradientsOf = (sequence: Graph): Graph =>
+const gradientsOf = (sequence: Graph, objectives: readonly Objective[]): Graph =>
   differentiate(sequence, {
     name: "gradients",
-    seeds: new Map([["losses", "step.inverse_targets"]]),
+    seeds: new Map([
+      ["losses", "step.inverse_targets"],
+      ...objectives.map(({ result, seed }) => [result, seed] as const),
+    ]),
     gradientName,
   });
 
@@ -113,7 +124,7 @@ export function compile(spec: Spec, measure = unmeasured): Build {
   const kernels = measure("render", () => renderKernels(plan, spec.name));
   const manifest: Manifest = measure("manifest", () => ({
     ...targetManifest(plan, kernels),
-    ...modelManifest(spec, programs.model.parameters, countsOf(spec)),
+    ...modelManifest(spec, programs.model, countsOf(spec)),
   }));
   const stages = [...programs.stages, { stage: "fuse", graphs: fused }];
   const notes = [...programs.notes, ...plan.notes];

@@ -111,6 +111,31 @@ export interface ManifestSchedule {
   readonly pieces: readonly ManifestSchedulePiece[];
 }
 
+/** A scalar of a step: a schedule's value, divided by what the step holds of something and by a number. */
+export interface ManifestStepValue {
+  readonly tensor: string;
+  readonly schedule: ManifestSchedule;
+  /** Tokens of the step, or targets of the module that predicts further ahead. */
+  readonly per: "step" | "token" | "mtp_target";
+  readonly terms: number;
+}
+
+/** A sum over the step that the host reports: its mean is over tokens, or targets, and over so many terms. */
+export interface ManifestLossMetric {
+  readonly name: string;
+  readonly tensor: string;
+  readonly per: "token" | "mtp_target";
+  readonly terms: number;
+}
+
+/** How many choices each of a router's experts got in the step. */
+export interface ManifestLoads {
+  /** Path of the router. */
+  readonly path: string;
+  readonly tensor: string;
+  readonly experts: number;
+}
+
 export interface ManifestTraining {
   /** Tokens per sequence, and sequences per micro-batch. */
   readonly sequence: number;
@@ -120,6 +145,11 @@ export interface ManifestTraining {
   readonly learningRate: ManifestSchedule;
   /** Absent: no clipping. */
   readonly clip?: ManifestSchedule;
+  readonly stepValues: readonly ManifestStepValue[];
+  readonly losses: readonly ManifestLossMetric[];
+  readonly loads: readonly ManifestLoads[];
+  /** How many tokens beyond the next one are predicted. */
+  readonly mtpDepth: number;
   readonly seed: number;
   readonly evaluateEvery: number;
   readonly saveEvery: number;

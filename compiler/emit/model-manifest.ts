@@ -8,8 +8,10 @@ import type {
   ManifestTraining,
 } from "../../runtime/contract.ts";
 import { queryChunk } from "../kernels/skeletons/attention.ts";
+import type { Model } from "../model/model.ts";
+import { biasRateName, loadState } from "../model/objectives.ts";
 import { isTrained, type Parameter } from "../model/parameters.ts";
-import { decayOf, gradientName, momentName } from "../model/update.ts";
+import { biasSchedules, decayOf, gradientName, momentName } from "../model/update.ts";
 import { matches } from "../spec/selector.ts";
 import type { Spec, TrainSpec } from "../spec/spec.ts";
 
@@ -18,7 +20,7 @@ export type ModelManifest = Pick<Manifest, "name" | "model" | "training" | "serv
 
 export function modelManifest(
   spec: Spec,
-  parameters: readonly Parameter[],
+  built: Pick<Model, "parameters" | "objectives" | "routers">,
   counts: ReadonlyMap<string, number>,
 ): ModelManifest {
   const { model, train, data, serve } = spec;
@@ -32,14 +34,35 @@ export function modelManifest(
       layers: model.layers.length,
       tieEmbeddings: model.tieEmbeddings,
     },
-    ...(train === undefined ? {} : { training: trainingFacts(train) }),
+    ...(train === undefined
+      ? {}
+      : { training: { ...trainingFacts(train), ...objectiveFacts(built), mtpDepth: model.mtp?.depth ?? 0 } }),
     serving,
     ...(data === undefined ? {} : { data }),
-    parameters: parameters.map((parameter) => parameterEntry(parameter, train, counts)),
+    parameters: built.parameters.map((parameter) => parameterEntry(parameter, train, counts)),
   };
 }
 
-function trainingFacts(train: TrainSpec): ManifestTraining {
+type ObjectiveFacts = Pick<ManifestTraining, "stepValues" | "losses" | "loads">;
+
+function objectiveFacts({ objectives, routers }: Pick<Model, "objectives" | "routers">): ObjectiveFacts {
+  const schedules = biasSchedules(routers);
+  return {
+    stepValues: [
+      ...objectives.map(({ seed, schedule, per, terms }) => ({ tensor: seed, schedule, per, terms })),
+      ...schedules.map((schedule) => ({
+        tensor: biasRateName(schedules, schedule),
+        schedule,
+        per: "step" as const,
+        terms: 1,
+      })),
+    ],
+    losses: objectives.map(({ result, per, terms }) => ({ name: result, tensor: `metrics.${result}`, per, terms })),
+    loads: routers.map(({ path, moe }) => ({ path, tensor: loadState(path), experts: moe.experts })),
+  };
+}
+
+function trainingFacts(train: TrainSpec): Omit<ManifestTraining, keyof ObjectiveFacts | "mtpDepth"> {
   const { sequence, batch, steps, learningRate, clip, seed, evaluateEvery, saveEvery, sampleEvery } = train;
   return {
     sequence,

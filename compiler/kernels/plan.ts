@@ -324,6 +324,17 @@ export interface ExpertOrderKernel {
   readonly scratch: number;
 }
 
+export interface ExpertFractionsKernel {
+  readonly template: "expert-fractions";
+  readonly facts: KernelFacts;
+  readonly experts: number;
+  readonly topK: number;
+  readonly rows: number;
+  readonly pitch: number;
+  /** Bytes per thread: keys and counts of all experts. */
+  readonly scratch: number;
+}
+
 export interface DispatchKernel {
   readonly template: "dispatch";
   readonly facts: KernelFacts;
@@ -366,6 +377,7 @@ export type Kernel =
   | RouterKernel
   | RouterBackwardKernel
   | ExpertOrderKernel
+  | ExpertFractionsKernel
   | DispatchKernel
   | CombineKernel
   | CombineDotsKernel

@@ -8,6 +8,7 @@ import { gather, scatterStore } from "../ops/gather.ts";
 import { rope } from "../ops/rope.ts";
 import { type AttentionSpec, asGqa, type RopeSpec } from "../spec/spec.ts";
 import { emitLinear, type ModelContext, place } from "./context.ts";
+import { checkpointPath } from "./parameters.ts";
 
 /** Whole packed sequences, or new tokens over a paged cache. */
 export type AttentionForm =
@@ -25,7 +26,6 @@ export type AttentionForm =
 export function emitAttention(
   context: ModelContext,
   path: string,
-  layer: number,
   spec: AttentionSpec,
   x: Value,
   form: AttentionForm,
@@ -55,7 +55,7 @@ export function emitAttention(
   } else {
     const store = (name: string, rows: Value): Value => {
       const type = tensor("f32", dim("slots", form.cacheSlots), keys);
-      const cache = emitter.builder.give(`cache.layers.${layer}.${name}`, type, "cache");
+      const cache = emitter.builder.give(`cache.${checkpointPath(path)}.${name}`, type, "cache");
       return emitter.emit(scatterStore, [rows, form.slots, cache], null, place(`${path}.core`, "serve"))[0];
     };
     const inputs = [qTurned, store("k", kTurned), store("v", v), form.positions, form.pageTable, form.rowTiles];

@@ -16,7 +16,10 @@ export interface Parameter {
 }
 
 /** Whether gradients reach it; the bias that steers a choice of experts is moved by their loads. */
-export const isTrained = ({ kind }: Parameter): boolean => kind !== "choice_bias";
+export const isTrained = ({ kind }: Parameter): boolean => storageOf(kind) === "parameter";
+
+/** Where a parameter lives: one that no gradient reaches is state that a checkpoint holds. */
+export const storageOf = (kind: ParameterKind): "parameter" | "state" => (kind === "choice_bias" ? "state" : "parameter");
 
 /** Hands out parameters to the graphs of one model; every graph sees the same ones. */
 export class ParameterList {
@@ -35,9 +38,9 @@ export class ParameterList {
   give(emitter: Emitter, place: NodePlace, kind: ParameterKind, ...dims: readonly Dim[]): Value {
     const name = `${checkpointPath(place.path)}.${kind}`;
     if (!this.#byName.has(name)) this.#byName.set(name, { name, kind, place, dims });
-    return emitter.builder.give(name, tensor("f32", ...dims), "parameter");
+    return emitter.builder.give(name, tensor("f32", ...dims), storageOf(kind));
   }
 }
 
 /** `layers[3].attention.q` → `layers.3.attention.q` */
-const checkpointPath = (path: string): string => path.replace(/\[(\d+)\]/g, ".$1");
+export const checkpointPath = (path: string): string => path.replace(/\[(\d+)\]/g, ".$1");

@@ -2,48 +2,37 @@
 
 import type { Value } from "../graph/graph.ts";
 import { dim } from "../graph/types.ts";
-import { activation } from "../ops/activation.ts";
 import { add } from "../ops/add.ts";
 import { gather } from "../ops/gather.ts";
-import type { FfnSpec } from "../spec/spec.ts";
+import type { LayerSpec } from "../spec/spec.ts";
 import { type AttentionForm, emitAttention } from "./attention.ts";
-import { emitLinear, emitNorm, type ModelContext, place } from "./context.ts";
+import { emitNorm, type ModelContext, place } from "./context.ts";
+import { emitFeedForward } from "./feed-forward.ts";
 
 /** Hidden states after the final norm: [tokens, width]. */
 export function emitTransformer(context: ModelContext, tokens: Value, form: AttentionForm): Value {
-  const { model, emitter, parameters } = context;
-  const at = place("embedding", "model.width");
-  const table = parameters.weight(emitter, at, dim("vocab", model.vocab), dim("width", model.width));
-  let [x] = emitter.emit(gather, [table, tokens], null, at);
-  model.layers.forEach((layer, i) => {
-    const path = `layers[${i}]`;
-    const attended = emitAttention(
-      context,
-      `${path}.attention`,
-      i,
-      layer.attention,
-      emitNorm(context, `${path}.attention.norm`, x),
-      form,
-    );
-    [x] = emitter.emit(add, [x, attended], null, place(`${path}.attention.out`, "model.attention"));
-    const fed = emitFeedForward(context, `${path}.ffn`, layer.ffn, emitNorm(context, `${path}.ffn.norm`, x));
-    [x] = emitter.emit(add, [x, fed], null, place(`${path}.ffn.down`, "model.ffn"));
+  let x = emitEmbedding(context, tokens);
+  context.model.layers.forEach((layer, i) => {
+    x = emitLayer(context, `layers[${i}]`, layer, x, form);
   });
   return emitNorm(context, "final_norm", x);
 }
 
-/** Projections as the activation's free names say, the activation, and the projection back. */
-function emitFeedForward(context: ModelContext, path: string, ffn: FfnSpec, x: Value): Value {
-  const { emitter, formulas, model } = context;
-  const intermediate = dim("intermediate", ffn.intermediate);
-  const formula = formulas.activation(ffn.activation, ffn.inputs);
-  const projections = ffn.inputs.map((name) =>
-    emitLinear(context, `${path}.${name === "x" ? "up" : name}`, "model.ffn.intermediate", x, intermediate),
-  );
-  if (formula === undefined) return x;
-  const at = place(`${path}.activation`, ffn.activation.key, "activation");
-  const [h] = emitter.emit(activation, projections, { formula }, at);
-  return emitLinear(context, `${path}.down`, "model.ffn.intermediate", h, dim("width", model.width));
+export function emitEmbedding({ model, emitter, parameters }: ModelContext, tokens: Value): Value {
+  const at = place("embedding", "model.width");
+  const table = parameters.weight(emitter, at, dim("vocab", model.vocab), dim("width", model.width));
+  return emitter.emit(gather, [table, tokens], null, at)[0];
+}
+
+/** One layer with its two residuals. */
+export function emitLayer(context: ModelContext, path: string, layer: LayerSpec, x: Value, form: AttentionForm): Value {
+  const { emitter } = context;
+  const normed = emitNorm(context, `${path}.attention.norm`, x);
+  const attended = emitAttention(context, `${path}.attention`, layer.attention, normed, form);
+  const [between] = emitter.emit(add, [x, attended], null, place(`${path}.attention.out`, "model.attention"));
+  const fed = emitFeedForward(context, `${path}.ffn`, layer.ffn, emitNorm(context, `${path}.ffn.norm`, between));
+  const end = layer.ffn.kind === "moe" ? "combine" : "down";
+  return emitter.emit(add, [between, fed], null, place(`${path}.ffn.${end}`, "model.ffn"))[0];
 }
 
 /** The head's weight: its own, or the embedding's. */

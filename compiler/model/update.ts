@@ -3,12 +3,16 @@
 import { type Graph, GraphBuilder, type Value } from "../graph/graph.ts";
 import { tensor } from "../graph/types.ts";
 import { adamw, updateScalars } from "../ops/adamw.ts";
+import { moveChoiceBias } from "../ops/balance.ts";
+import type { Emitter } from "../ops/contract.ts";
 import { emitterFor } from "../ops/index.ts";
 import { globalNorm } from "../ops/reduce.ts";
 import { matches } from "../spec/selector.ts";
-import type { AdamwSpec, TrainSpec } from "../spec/spec.ts";
+import type { AdamwSpec, Schedule, TrainSpec } from "../spec/spec.ts";
 import { place as forwardPlace } from "./context.ts";
-import type { Parameter } from "./parameters.ts";
+import type { Model } from "./model.ts";
+import { biasRateName, loadState } from "./objectives.ts";
+import { isTrained, type Parameter, storageOf } from "./parameters.ts";
 
 /** Names of persistent values that belong to a parameter. */
 export const gradientName = (parameter: string): string => `gradient.${parameter}`;
@@ -19,9 +23,10 @@ const scalar = tensor("f32");
 /** Global norm, finite test, clip factor, bias corrections, and one update per parameter. */
 export function buildUpdate(
   train: TrainSpec,
-  parameters: readonly Parameter[],
+  { parameters: all, routers }: Pick<Model, "parameters" | "routers">,
   counts: ReadonlyMap<string, number>,
 ): Graph {
+  const parameters = all.filter(isTrained);
   const builder = new GraphBuilder("update");
   const emitter = emitterFor(builder);
   const [beta1, beta2] = train.optimizer.betas;
@@ -48,6 +53,7 @@ export function buildUpdate(
     const attributes = { beta1, beta2, eps: train.optimizer.eps, decay: decayOf(train.optimizer, parameter, counts) };
     emitter.emit(adamw, inputs, attributes, { ...parameter.place, key: "train.optimizer", direction: "update" });
   });
+  emitBalance(emitter, all, routers, finite);
   return builder.build(
     new Map([
       ["gradient_norm", norm],
@@ -56,6 +62,43 @@ export function buildUpdate(
     ]),
   );
 }
+
+/** Moves the biases that steer the choice of experts by how many tokens each got in the step. */
+function emitBalance(
+  emitter: Emitter,
+  parameters: readonly Parameter[],
+  routers: Model["routers"],
+  finite: Value,
+): void {
+  const { builder } = emitter;
+  const schedules = biasSchedules(routers);
+  for (const { path, moe } of routers) {
+    const { biasUpdate } = moe.router;
+    const bias = parameters.find(({ kind, place }) => kind === "choice_bias" && place.path === path);
+    if (biasUpdate === undefined || bias === undefined) continue;
+    const type = tensor("f32", ...bias.dims);
+    const inputs = [
+      builder.give(bias.name, type, storageOf(bias.kind)),
+      builder.give(loadState(path), type, "state"),
+      builder.give(biasRateName(schedules, biasUpdate), scalar, "step"),
+      finite,
+    ];
+    emitter.emit(moveChoiceBias, inputs, null, {
+      ...bias.place,
+      key: "model.ffn.router.bias_update",
+      direction: "update",
+    });
+  }
+}
+
+/** Every distinct schedule by which biases move. */
+export const biasSchedules = (routers: Model["routers"]): Schedule[] => {
+  const texts = new Map<string, Schedule>();
+  for (const { moe } of routers) {
+    if (moe.router.biasUpdate !== undefined) texts.set(JSON.stringify(moe.router.biasUpdate), moe.router.biasUpdate);
+  }
+  return [...texts.values()];
+};
 
 function giveTensors(
   builder: GraphBuilder,

@@ -61,7 +61,7 @@ export interface Op<A = unknown> {
   /** Absolute error bounds of a kernel in the outputs' dtypes, on exactly these inputs; 0 means bit-equal. */
   readonly bounds: (inputs: readonly Tensor[], node: Node) => Float64Array[];
   /** Gradients by input, in order; a value for each input in `wanted`, undefined elsewhere. */
-  readonly gradient: Gradient | NoGradient;
+  readonly gradient: Gradient | StopGradient | NoGradient;
   /** Multiplications and additions, counted separately. */
   readonly flops: (node: Node) => number;
   readonly recompute: RecomputeClass;
@@ -98,6 +98,14 @@ export interface NoGradient {
   readonly kind: "none";
   readonly reason: string;
 }
+
+/** An op whose outputs count as constants: what its inputs would get is 0. */
+export interface StopGradient {
+  readonly kind: "stop";
+  readonly reason: string;
+}
+
+export const stopGradient = (reason: string): StopGradient => ({ kind: "stop", reason });
 
 export const noGradient = (reason: string): NoGradient => ({ kind: "none", reason });
 

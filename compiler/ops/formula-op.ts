@@ -5,7 +5,7 @@ import { differentiateFormula } from "../formula/derivative.ts";
 import type { Formula, FormulaOutput } from "../formula/formula.ts";
 import { parseFormula } from "../formula/parse.ts";
 import { printFormula } from "../formula/print.ts";
-import { ELEMENT, operands, postorder, ROW } from "../formula/terms.ts";
+import { ELEMENT, type Extent, operands, postorder, ROW } from "../formula/terms.ts";
 import type { Node, NodePlace, Value } from "../graph/graph.ts";
 import { signature } from "../graph/shapes.ts";
 import { elementCount, type TensorType } from "../graph/types.ts";
@@ -37,6 +37,7 @@ export function formulaOf(
   name: string,
   text: string,
   parameters: readonly Parameter[],
+  extent?: Extent,
 ): (constants?: Readonly<Record<string, number>>) => Formula {
   const built = new Map<string, Formula>();
   return (constants = {}) => {
@@ -46,7 +47,8 @@ export function formulaOf(
     const diagnostics = new Diagnostics();
     const source = standaloneExpression(name, text);
     const syntax = parseFormula(source, diagnostics);
-    const formula = syntax && buildFormula({ syntax, text: source, parameters, constants, diagnostics, output: "y" });
+    const request = { text: source, parameters, constants, diagnostics, output: "y", ...(extent && { extent }) };
+    const formula = syntax && buildFormula({ ...request, syntax });
     invariant(formula, `formula of ${name}: ${diagnostics.all.map((d) => d.claim).join("; ")}`);
     built.set(key, formula);
     return formula;

@@ -9,8 +9,11 @@ import { add } from "./add.ts";
 import { addBias } from "./add-bias.ts";
 import { attention, attentionBackward } from "./attention.ts";
 import { attentionPaged } from "./attention-paged.ts";
+import { balanceOps } from "./balance.ts";
+import { concat } from "./concat.ts";
 import type { Emitter, Op } from "./contract.ts";
 import { dispatchOps } from "./dispatch.ts";
+import { expertFractions } from "./expert-fractions.ts";
 import { expertOrder } from "./expert-order.ts";
 import { derivedFormula } from "./formula-op.ts";
 import { gather, scatterAdd, scatterAddAccumulate, scatterStore } from "./gather.ts";
@@ -44,8 +47,11 @@ const list = [
   attentionPaged,
   activation,
   addBias,
+  concat,
   ...routerOps,
   expertOrder,
+  expertFractions,
+  ...balanceOps,
   ...dispatchOps,
   ...groupedLinearOps,
   linearCrossEntropy,

@@ -183,6 +183,15 @@ export interface ExpertOrderRequest {
   readonly count: Output;
 }
 
+/** Shares of choices, counted over as many rows at a time. */
+export interface ExpertFractionsRequest {
+  readonly skeleton: "expert_fractions";
+  readonly topK: number;
+  readonly rows: number;
+  readonly scores: Input;
+  readonly fractions: Output;
+}
+
 /** Rows of tokens copied to their experts, times a weight per choice if there are any. */
 export interface DispatchRequest {
   readonly skeleton: "dispatch";
@@ -248,6 +257,7 @@ export type SkeletonRequest =
   | RouterRequest
   | RouterBackwardRequest
   | ExpertOrderRequest
+  | ExpertFractionsRequest
   | DispatchRequest
   | CombineRequest
   | CombineDotsRequest

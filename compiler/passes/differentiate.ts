@@ -4,6 +4,7 @@ import { type Graph, GraphBuilder, type Node, type Value } from "../graph/graph.
 import { tensor } from "../graph/types.ts";
 import { accumulate } from "../ops/accumulate.ts";
 import { add } from "../ops/add.ts";
+import { spread } from "../ops/balance.ts";
 import { type Emitter, placeOf } from "../ops/contract.ts";
 import { emitterFor, opOf } from "../ops/index.ts";
 import { invariant } from "../source/diagnostic.ts";
@@ -11,7 +12,7 @@ import { invariant } from "../source/diagnostic.ts";
 export interface DifferentiateRequest {
   /** The graph's name afterwards. */
   readonly name: string;
-  /** Results of the graph that are differentiated, each with the name of the scalar that seeds it. */
+  /** Results of the graph that are differentiated, each with the name of the scalar that seeds all of its elements. */
   readonly seeds: ReadonlyMap<string, string>;
   /** The persistent gradient of a parameter. */
   readonly gradientName: (parameter: string) => string;
@@ -29,6 +30,9 @@ export function differentiate(graph: Graph, request: DifferentiateRequest): Grap
   const builder = GraphBuilder.from({ ...graph, name: request.name }, joint);
   const differentiation = new Differentiation(graph, builder, request);
   for (const node of joint) differentiation.emitJoint(node, seeded);
+  for (const [value, seed] of seeded) {
+    if (value.producer !== undefined && !joint.has(value.producer.node)) differentiation.emitSeed(value, seed);
+  }
   for (const node of [...graph.nodes].reverse()) if (!joint.has(node)) differentiation.emitBackward(node);
   return builder.build(
     new Map([...graph.results].map(([name, value]) => [name, differentiation.replacementOf(value)])),
@@ -75,11 +79,20 @@ class Differentiation {
     this.#distribute(node, dInputs);
   }
 
+  /** A loss of a node whose gradient is a node of its own. */
+  emitSeed(value: Value, seed: string): void {
+    invariant(value.producer !== undefined, `${value.name} is computed by nothing`);
+    const scalar = this.#emitter.builder.give(seed, tensor("f32"), "step");
+    const place = placeOf(value.producer.node, "dgrad");
+    this.#adjoints.set(value, [...this.#emitter.emit(spread, [scalar], { type: value.type }, place)]);
+  }
+
   emitBackward(node: Node): void {
     const wanted = this.#wanted(node);
     const dOutputs = node.outputs.map((output) => this.#adjointOf(output));
     if (!wanted.includes(true) || dOutputs.every((d) => d === undefined)) return;
     const { gradient } = opOf(node);
+    if (gradient.kind === "stop") return;
     invariant(
       gradient.kind !== "none",
       `${node.op} has no gradient: ${gradient.kind === "none" ? gradient.reason : ""}`,

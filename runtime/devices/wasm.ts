@@ -2,7 +2,14 @@
 
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import type { Expression, Manifest, ManifestLaunch, ManifestOperand, ManifestProgram, ManifestTensor } from "../contract.ts";
+import type {
+  Expression,
+  Manifest,
+  ManifestLaunch,
+  ManifestOperand,
+  ManifestProgram,
+  ManifestTensor,
+} from "../contract.ts";
 import type { Counts, Device, LaunchReport, ReadOptions } from "../device.ts";
 import { evaluateExpression, namesOf } from "../expression.ts";
 import { copyIn, copyOut, elementCount, MemoryMap, tensorsOf } from "../memory-map.ts";

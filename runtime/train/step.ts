@@ -8,6 +8,8 @@ export interface StepSettings {
   readonly learningRate: number;
   /** Bound of the global gradient norm; undefined: none. */
   readonly clip: number | undefined;
+  /** Values of the manifest's schedules, in the order of `stepValues`; those that are left out are 0. */
+  readonly values?: readonly number[];
 }
 
 export interface StepOutcome {
@@ -16,6 +18,10 @@ export interface StepOutcome {
   readonly targets: number;
   /** Before clipping. */
   readonly gradientNorm: number;
+  /** Means of the other losses, by the name in the manifest, without their coefficients. */
+  readonly losses: Readonly<Record<string, number>>;
+  /** Choices per expert, in the order of the manifest's routers. */
+  readonly loads: readonly Float32Array[];
   /** Its gradients were not finite, so it changed no parameter and no moment. */
   readonly isSkipped: boolean;
 }
@@ -25,9 +31,13 @@ export async function runStep(
   device: Device,
   training: ManifestTraining,
   batch: Batch,
-  { learningRate, clip }: StepSettings,
+  { learningRate, clip, values = [] }: StepSettings,
 ): Promise<StepOutcome> {
   const targets = countTargets(batch);
+  const counts = { step: 1, token: batch.rows * training.sequence, mtp_target: countMtpTargets(training, batch) };
+  training.stepValues.forEach(({ tensor, per, terms }, i) => {
+    device.write(tensor, Float32Array.of((values[i] ?? 0) / (terms * Math.max(1, counts[per]))));
+  });
   for (let row = 0; row < batch.rows; row += training.micro) {
     writeMicroBatch(device, training, batch, row, targets);
     await device.run("micro_step");
@@ -35,17 +45,25 @@ export async function runStep(
   device.write("step.learning_rate", Float32Array.of(learningRate));
   device.write("step.clip", Float32Array.of(clip ?? 0));
   const [sum] = await device.read("metrics.loss");
+  const losses: Record<string, number> = {};
+  for (const { name, tensor, per, terms } of training.losses) {
+    const [total] = await device.read(tensor);
+    losses[name] = total / (terms * Math.max(1, counts[per]));
+  }
+  const loads: Float32Array[] = [];
+  for (const { tensor } of training.loads) loads.push((await device.read(tensor)).slice());
   await device.run("update");
   const { gradient_norm: norm, finite } = resultsOf(device, "update");
   const [gradientNorm] = await device.read(norm, { program: "update" });
   const [wasFinite] = await device.read(finite, { program: "update" });
-  return { loss: targets === 0 ? 0 : sum / targets, targets, gradientNorm, isSkipped: wasFinite === 0 };
+  const loss = targets === 0 ? 0 : sum / targets;
+  return { loss, targets, losses, loads, gradientNorm, isSkipped: wasFinite === 0 };
 }
 
 /** Writes the micro-batch that begins at a row, and the scalars that tell its place in the step. */
 export function writeMicroBatch(
   device: Device,
-  { micro, sequence }: ManifestTraining,
+  { micro, sequence, mtpDepth }: ManifestTraining,
   batch: Batch,
   row: number,
   targets: number,
@@ -54,9 +72,33 @@ export function writeMicroBatch(
   for (const name of ["tokens", "targets", "documents", "positions"] as const) {
     device.write(name, batch[name].subarray(begin, end));
   }
+  for (let depth = 0; depth < mtpDepth; depth++) {
+    const ahead = tokensAhead(batch, sequence, begin, end, depth);
+    device.write(`mtp.${depth}.tokens`, ahead.tokens);
+    device.write(`mtp.${depth}.targets`, ahead.targets);
+  }
   // Without any target every gradient is 0, whatever it is divided by.
   device.write("step.inverse_targets", Float32Array.of(1 / Math.max(1, targets)));
   device.write("step.first", Float32Array.of(row === 0 ? 1 : 0));
+}
+
+/** For each position the token that module `depth` reads, and the one that it predicts; -1 beyond the sequence. */
+function tokensAhead(batch: Batch, sequence: number, begin: number, end: number, depth: number) {
+  const tokens = new Int32Array(end - begin);
+  const targets = new Int32Array(end - begin).fill(-1);
+  for (let at = begin; at < end; at++) {
+    const last = begin + (Math.floor((at - begin) / sequence) + 1) * sequence - 1;
+    const read = at + 1 + depth;
+    tokens[at - begin] = read <= last ? batch.tokens[read] : Math.max(0, batch.targets[last]);
+    if (read <= last) targets[at - begin] = batch.targets[read];
+  }
+  return { tokens, targets };
+}
+
+/** Targets of the first module: of a sequence all but its first. */
+function countMtpTargets({ sequence, mtpDepth }: ManifestTraining, { targets }: Batch): number {
+  if (mtpDepth === 0) return 0;
+  return targets.reduce((count, target, at) => count + (target >= 0 && at % sequence > 0 ? 1 : 0), 0);
 }
 
 export const countTargets = ({ targets }: Batch): number =>

@@ -103,7 +103,8 @@ export class Trainer {
     const end = { steps: step + 1, tokens: tokens + batch.rows * training.sequence };
     const learningRate = scheduleValue(training.learningRate, now, end);
     const clip = training.clip && scheduleValue(training.clip, now, end);
-    const { loss, gradientNorm, isSkipped } = await runStep(device, training, batch, { learningRate, clip });
+    const values = training.stepValues.map(({ schedule }) => scheduleValue(schedule, now, end));
+    const { loss, gradientNorm, isSkipped } = await runStep(device, training, batch, { learningRate, clip, values });
     const seconds = (performance.now() - started) / 1000;
     this.#loss = loss;
     this.#progress = {

@@ -205,11 +205,57 @@ const channels = [
   [300, 7],
 ] as const;
 
+function balanceCases(): OpCase[] {
+  const [tokens, experts] = [dim("tokens", 12), dim("experts", 7)];
+  const each = [dim("experts", 7)] as const;
+  const scores: CaseInput = {
+    name: "scores",
+    type: tensor("f32", tokens, experts),
+    make: (_, random) => Math.fround(0.6 + 0.4 * random()),
+  };
+  const load = whole("count", [4, 0, 9, 3, 3, 1, 4], ...each);
+  return [
+    ...[1, 4, 12].map((rows) => ({
+      op: "expert_fractions",
+      title: `12 tokens, ${rows} at a time`,
+      inputs: [{ ...scores, isConstant: true }],
+      attributes: { topK: 2, rows },
+    })),
+    {
+      op: "balance_loss",
+      title: "12x7",
+      inputs: [scores, { ...scores, name: "fractions" }],
+      attributes: null,
+    },
+    { op: "router_z_loss", title: "12x7", inputs: [real("x", 3, tokens, experts)], attributes: null },
+    { op: "loads", title: "7", inputs: [load], attributes: null },
+    ...[0, 1].map((finite) => ({
+      op: "move_choice_bias",
+      title: `finite ${finite}`,
+      inputs: [
+        state(real("bias", 1, ...each)),
+        { name: "load", type: tensor("f32", ...each), make: load.make },
+        scalar("rate", 0.01),
+        scalar("finite", finite),
+      ],
+      attributes: null,
+    })),
+    { op: "spread", title: "9", inputs: [scalar("value", 0.3)], attributes: { type: tensor("f32", dim("tokens", 9)) } },
+  ];
+}
+
 export const expertCases = (): OpCase[] => [
   ...routings.flatMap((routing, i) => movingCases(routing, [1, 4, 13, 40, 6][i])),
   ...routings.flatMap((routing, i) => groupedCases(routing, channels[i][0], channels[i][1])),
   ...routers.map(routerCase),
   ...routings.flatMap((routing) => [routerBackwardCase(routing, true, 2.5), routerBackwardCase(routing, false, 1)]),
+  ...balanceCases(),
+  {
+    op: "concat",
+    title: "7x13",
+    inputs: ["a", "b"].map((name) => real(name, 1, dim("rows", 7), dim("width", 13))),
+    attributes: null,
+  },
   {
     op: "add_bias",
     title: "7x13",

@@ -36,7 +36,7 @@ export async function openWholeModel(text: string, overrides: readonly string[] 
   const kernels = renderKernels(plan, spec.name);
   const manifest: Manifest = {
     ...targetManifest(plan, kernels),
-    ...modelManifest(spec, programs.model.parameters, countsOf(spec)),
+    ...modelManifest(spec, programs.model, countsOf(spec)),
   };
   const device = await openWasm(manifest, await assemble(kernels.files), { threads: 2 });
   for (const { tensor: name, rule } of manifest.constants) {

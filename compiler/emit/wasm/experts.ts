@@ -4,6 +4,7 @@ import type {
   CombineDotsKernel,
   CombineKernel,
   DispatchKernel,
+  ExpertFractionsKernel,
   ExpertOrderKernel,
   GroupedMatmulKernel,
   GroupedWgradKernel,
@@ -76,6 +77,15 @@ export const expertOrderView = ({ experts, topK, choicePitch }: ExpertOrderKerne
   topK,
   choiceBytes: topK * 4,
   choicePitch: choicePitch * 4,
+});
+
+export const expertFractionsView = ({ experts, topK, rows, pitch }: ExpertFractionsKernel): object => ({
+  expertBytes: experts * 4,
+  topK,
+  rows,
+  pitch: pitch * 4,
+  countsOffset: Math.ceil(experts / 4) * 16,
+  share: f32Text(experts / (topK * rows)),
 });
 
 export const dispatchView = (kernel: DispatchKernel): object => ({

@@ -17,6 +17,7 @@ import {
   combineDotsView,
   combineView,
   dispatchView,
+  expertFractionsView,
   expertOrderView,
   groupedMatmulView,
   groupedWgradView,
@@ -70,6 +71,8 @@ function numbersOf(kernel: Kernel): object {
       return routerBackwardView(kernel);
     case "expert-order":
       return expertOrderView(kernel);
+    case "expert-fractions":
+      return expertFractionsView(kernel);
     case "dispatch":
       return dispatchView(kernel);
     case "combine":

@@ -8,6 +8,7 @@ import type {
   CombineDotsRequest,
   CombineRequest,
   DispatchRequest,
+  ExpertFractionsRequest,
   ExpertOrderRequest,
   RouterBackwardRequest,
   RouterRequest,
@@ -16,6 +17,7 @@ import type {
   CombineDotsKernel,
   CombineKernel,
   DispatchKernel,
+  ExpertFractionsKernel,
   ExpertOrderKernel,
   FormulaKernel,
   FormulaPort,
@@ -214,6 +216,30 @@ export function planExpertOrder(planner: NodePlanner, request: ExpertOrderReques
       countOperand(rowCount(index.type)),
     ],
     tiles: [{ count: fixed(1), per: 1 }],
+    flops: planner.op.flops(planner.node),
+  });
+}
+
+export function planExpertFractions(planner: NodePlanner, request: ExpertFractionsRequest): void {
+  const [scores, fractions] = [planner.input(request.scores), planner.output(request.fractions)];
+  const { topK, rows } = request;
+  const experts = widthOf(scores.type);
+  planner.launch({
+    kernel: planner.kernels.get<ExpertFractionsKernel>(["expert-fractions", experts, topK, rows], () => ({
+      template: "expert-fractions",
+      facts: planner.facts(
+        `expert_fractions_e${experts}k${topK}t${rows}`,
+        [fact("scores", scores), fact("fractions", fractions)],
+        `${rows} rows`,
+      ),
+      experts,
+      topK,
+      rows,
+      pitch: pitchOf(scores),
+      scratch: 2 * Math.ceil(experts / 4) * 16,
+    })),
+    operands: [read(scores), write(fractions)],
+    tiles: [{ count: rowCount(scores.type), per: rows }],
     flops: planner.op.flops(planner.node),
   });
 }
