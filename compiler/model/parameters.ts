@@ -19,7 +19,8 @@ export interface Parameter {
 export const isTrained = ({ kind }: Parameter): boolean => storageOf(kind) === "parameter";
 
 /** Where a parameter lives: one that no gradient reaches is state that a checkpoint holds. */
-export const storageOf = (kind: ParameterKind): "parameter" | "state" => (kind === "choice_bias" ? "state" : "parameter");
+export const storageOf = (kind: ParameterKind): "parameter" | "state" =>
+  kind === "choice_bias" ? "state" : "parameter";
 
 /** Hands out parameters to the graphs of one model; every graph sees the same ones. */
 export class ParameterList {

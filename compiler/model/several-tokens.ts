@@ -24,7 +24,7 @@ export function emitMtpModule(
   const { emitter, model } = context;
   const path = `mtp[${depth}]`;
   const halves = {
-    embedding: emitNorm(context, `${path}.embedding_norm`, emitEmbedding(context, tokens)),
+    embedding: emitNorm(context, `${path}.embedding_norm`, emitEmbedding(context, tokens, `${path}.embedding`)),
     hidden: emitNorm(context, `${path}.hidden_norm`, hidden),
   };
   const [first, second] = mtp.concat;

@@ -18,9 +18,11 @@ export function emitTransformer(context: ModelContext, tokens: Value, form: Atte
   return emitNorm(context, "final_norm", x);
 }
 
-export function emitEmbedding({ model, emitter, parameters }: ModelContext, tokens: Value): Value {
-  const at = place("embedding", "model.width");
-  const table = parameters.weight(emitter, at, dim("vocab", model.vocab), dim("width", model.width));
+/** Rows of the one table of embeddings; `path` says who looks them up. */
+export function emitEmbedding({ model, emitter, parameters }: ModelContext, tokens: Value, path = "embedding"): Value {
+  const at = place(path, "model.width");
+  const owner = place("embedding", "model.width");
+  const table = parameters.weight(emitter, owner, dim("vocab", model.vocab), dim("width", model.width));
   return emitter.emit(gather, [table, tokens], null, at)[0];
 }
 
