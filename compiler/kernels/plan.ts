@@ -204,16 +204,19 @@ export type ScratchLayout = Readonly<Record<string, number>> & {
 export interface AttentionNumbers {
   readonly heads: number;
   readonly kvHeads: number;
-  readonly headDim: number;
+  readonly keyDim: number;
+  readonly valueDim: number;
   readonly scale: number;
   readonly score: Formula;
   readonly mask: Formula;
   /** Queries and keys per block. */
   readonly queryBlock: number;
   readonly keyBlock: number;
-  /** Elements from row to row. */
+  /** Elements from row to row; a gradient lies as what it is of. */
   readonly qPitch: number;
-  readonly kvPitch: number;
+  readonly kPitch: number;
+  readonly vPitch: number;
+  readonly outPitch: number;
   readonly layout: ScratchLayout;
   /** Bytes of scratch per thread. */
   readonly scratch: number;
@@ -226,6 +229,7 @@ export interface AttentionKernel extends AttentionNumbers {
   /** Queries per tile. */
   readonly queryChunk: number;
   readonly logSumExpPitch: number;
+  readonly hasSinks: boolean;
 }
 
 export interface AttentionBackwardKernel extends AttentionNumbers {
@@ -241,6 +245,11 @@ export interface AttentionPagedKernel extends AttentionNumbers {
   readonly page: number;
   /** The most rows of a row tile. */
   readonly queryChunk: number;
+  /** Heads of one tile: all that share keys, or a part of them. */
+  readonly tileHeads: number;
+  /** Whether values are the first channels of the keys, which lie in the same rows. */
+  readonly sharesRows: boolean;
+  readonly hasSinks: boolean;
   readonly tablePitch: number;
   readonly tilePitch: number;
 }

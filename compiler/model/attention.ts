@@ -46,7 +46,14 @@ export function emitAttention(
   const space = { context: model.context, heads };
   const [score, mask] = [formulas.score(spec.score, space), formulas.mask(spec.mask, space)];
   if (score === undefined || mask === undefined) return x;
-  const shared = { heads, kvHeads, headDim, scale: 1 / Math.sqrt(headDim), formulas: { score, mask } };
+  const shared = {
+    heads,
+    kvHeads,
+    keyDim: headDim,
+    valueDim: headDim,
+    scale: 1 / Math.sqrt(headDim),
+    formulas: { score, mask },
+  };
   const at = place(`${path}.core`, "model.attention");
   let attended: Value;
   if (form.kind === "sequence") {

@@ -25,6 +25,7 @@ import { globalNorm, sumAll } from "./reduce.ts";
 import { rmsNorm } from "./rms-norm.ts";
 import { rope } from "./rope.ts";
 import { routerOps } from "./router.ts";
+import { headProducts, sinkGradient } from "./sinks.ts";
 
 /** Ops of different attributes in one list: each reads its own attributes through `attributesOf`. */
 const list = [
@@ -42,6 +43,8 @@ const list = [
   attention,
   attentionBackward,
   attentionPaged,
+  headProducts,
+  sinkGradient,
   activation,
   addBias,
   ...routerOps,

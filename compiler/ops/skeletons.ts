@@ -61,7 +61,9 @@ export interface AttentionFormulas {
 interface AttentionShape {
   readonly heads: number;
   readonly kvHeads: number;
-  readonly headDim: number;
+  /** Channels of a head's query and key, and of its value and result. */
+  readonly keyDim: number;
+  readonly valueDim: number;
   /** What multiplies q·k before the score formula. */
   readonly scale: number;
   readonly formulas: AttentionFormulas;
@@ -75,6 +77,8 @@ export interface AttentionRequest extends AttentionShape {
   readonly k: Input;
   readonly v: Input;
   readonly documents: Input;
+  /** A logit per head that takes part in the softmax and has no value. */
+  readonly sinks: Input | undefined;
   readonly out: Output;
   readonly logSumExp: Output;
 }
@@ -105,6 +109,7 @@ export interface PagedAttentionRequest extends AttentionShape {
   readonly positions: Input;
   readonly pageTable: Input;
   readonly rowTiles: Input;
+  readonly sinks: Input | undefined;
   readonly out: Output;
 }
 

@@ -87,11 +87,13 @@ const definitions: Readonly<Record<string, Definition>> = {
     return [Array.from({ length: rows }, (_, row) => loss(row))];
   },
   // arXiv:1706.03762, equation 1; a query head reads the key head of its group, arXiv:2305.13245.
-  attention: ({ data: [q, k, v, documents], dims: [[rows]], attributes, title }) => {
-    const [heads, kvHeads, size, sequence] = ["heads", "kvHeads", "headDim", "sequence"].map((n) =>
+  // A sink is a logit more in the softmax's sum, as in gpt-oss.
+  attention: ({ data: [q, k, v, documents, sinks], dims: [[rows]], attributes, title }) => {
+    const [heads, kvHeads, size, values, sequence] = ["heads", "kvHeads", "keyDim", "valueDim", "sequence"].map((n) =>
       numberOf(attributes[n]),
     );
-    const out = new Float64Array(rows * heads * size);
+    const out = new Float64Array(rows * heads * values);
+    const logSumExp = new Float64Array(rows * heads);
     const sees = (i: number, j: number) => {
       const isWithin = Math.floor(i / sequence) === Math.floor(j / sequence) && j <= i;
       return isWithin && (!title.includes("same_document") || documents[i] === documents[j]);
@@ -105,20 +107,21 @@ const definitions: Readonly<Record<string, Definition>> = {
             product += q[(i * heads + head) * size + c] * k[(j * kvHeads + group) * size + c];
           return sees(i, j) ? Math.exp(product / Math.sqrt(size)) : 0;
         });
-        const total = weights.reduce((a, b) => a + b, 0);
-        for (let c = 0; c < size; c++) {
-          const sum = weights.reduce((a, weight, j) => a + weight * v[(j * kvHeads + group) * size + c], 0);
-          out[(i * heads + head) * size + c] = sum / total;
+        const total = weights.reduce((a, b) => a + b, sinks === undefined ? 0 : Math.exp(sinks[head]));
+        logSumExp[i * heads + head] = Math.log(total);
+        for (let c = 0; c < values; c++) {
+          const sum = weights.reduce((a, weight, j) => a + weight * v[(j * kvHeads + group) * values + c], 0);
+          out[(i * heads + head) * values + c] = sum / total;
         }
       }
     }
-    return [out, undefined];
+    return [out, logSumExp];
   },
 };
 
 /** Scores and masks other than the plain ones are formulas of a spec; their meaning is tested as formulas. */
 const isPlain = ({ op, title }: OpCase): boolean =>
-  op !== "attention" || / of \d+, s, k <= q( && same_document)?$/.test(title);
+  op !== "attention" || / of \d+( and \d+)?( with sinks)?, s, k <= q( && same_document)?$/.test(title);
 
 const defined = opCases.filter((c) => c.op in definitions && isPlain(c));
 

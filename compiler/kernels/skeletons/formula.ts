@@ -2,7 +2,7 @@
 
 import { phasesOf } from "../../formula/phases.ts";
 import { type Extent, LANE, ROW } from "../../formula/terms.ts";
-import { dim, tensor } from "../../graph/types.ts";
+import { dim, tensor, widthOf } from "../../graph/types.ts";
 import {
   extentOfInput,
   extentOfOutput,
@@ -107,7 +107,9 @@ function portOf(
   operand: number,
   from: PlannedTensor,
 ): FormulaPort {
-  const isScalarOfRow = (extent & LANE) === 0 && groups === 1;
+  // A column of one group, such as of a single head, stands in rows like any other number of groups.
+  const isColumn = from.type.dims.length > 1 && widthOf(from.type) === 1;
+  const isScalarOfRow = (extent & LANE) === 0 && groups === 1 && !isColumn;
   return { ...view, extent, operand, pitch: isScalarOfRow ? 1 : pitchOf(from) };
 }
 
