@@ -149,6 +149,43 @@ export interface PackKernel {
   readonly panelsPerTile: number;
 }
 
+/** Where one head's columns stand, in elements. */
+export interface HeadPlace {
+  readonly start: number;
+  readonly step: number;
+}
+
+/** A product per head, over rows in tiles; the result lies in scratch until its columns are copied out. */
+export interface MatmulHeadsKernel {
+  readonly template: "matmul-heads";
+  readonly facts: KernelFacts;
+  readonly heads: number;
+  readonly a: HeadPlace & { readonly pitch: number };
+  /** As in a matmul, with bytes from head to head. */
+  readonly b: { readonly start: number; readonly step: number; readonly panel: number; readonly depth: number };
+  readonly out: HeadPlace & { readonly pitch: number };
+  readonly columns: number;
+  readonly depth: number;
+  readonly copied: { readonly from: number; readonly to: number; readonly size: number } | undefined;
+  readonly tileRows: number;
+  /** Elements from row to row in scratch. */
+  readonly scratchPitch: number;
+  /** Bytes of scratch per thread. */
+  readonly scratch: number;
+}
+
+/** Transposes some rows of every head of a weight into panels of 16. */
+export interface PackHeadsKernel {
+  readonly template: "pack-heads";
+  readonly facts: KernelFacts;
+  /** Rows of the weight. */
+  readonly first: number;
+  readonly step: number;
+  readonly rows: number;
+  readonly depth: number;
+  readonly pitch: number;
+}
+
 export interface GatherKernel {
   readonly template: "gather";
   readonly facts: KernelFacts;
@@ -382,6 +419,8 @@ export type Kernel =
   | ColumnSumKernel
   | MatmulKernel
   | PackKernel
+  | MatmulHeadsKernel
+  | PackHeadsKernel
   | GatherKernel
   | ScatterAddKernel
   | ScatterStoreKernel

@@ -39,7 +39,7 @@ export function emitAttention(
   const [q, k, v] = [project("q", queries), project("k", keys), project("v", keys)];
   const tables = emitAngles(context, spec.rope, headDim, form.positions);
   const turn = (name: string, value: Value, count: number): Value => {
-    const attributes = { heads: count, headDim, layout: spec.rope.layout };
+    const attributes = { heads: count, headDim, turned: "all" as const, layout: spec.rope.layout };
     return emitter.emit(rope, [value, ...tables], attributes, place(`${path}.${name}`, "model.attention.rope"))[0];
   };
   const [qTurned, kTurned] = [turn("q", q, heads), turn("k", k, kvHeads)];

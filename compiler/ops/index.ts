@@ -9,20 +9,23 @@ import { add } from "./add.ts";
 import { addBias } from "./add-bias.ts";
 import { attention, attentionBackward } from "./attention.ts";
 import { attentionPaged } from "./attention-paged.ts";
+import { joinColumns, splitColumns } from "./columns.ts";
 import type { Emitter, Op } from "./contract.ts";
 import { dispatchOps } from "./dispatch.ts";
 import { expertOrder } from "./expert-order.ts";
 import { derivedFormula } from "./formula-op.ts";
 import { gather, scatterAdd, scatterAddAccumulate, scatterStore } from "./gather.ts";
 import { groupedLinearOps } from "./grouped-linear.ts";
+import { latentKeysValues } from "./latent-keys.ts";
 import { accumulatingWgrad, linear, linearDgrad, linearWgrad } from "./linear.ts";
 import {
   linearCrossEntropy,
   linearCrossEntropyAccumulate,
   linearCrossEntropyTraining,
 } from "./linear-cross-entropy.ts";
+import { absorbQueries, absorbValues } from "./linear-heads.ts";
 import { globalNorm, sumAll } from "./reduce.ts";
-import { rmsNorm } from "./rms-norm.ts";
+import { rmsNorm, rmsNormHeads } from "./rms-norm.ts";
 import { rope } from "./rope.ts";
 import { routerOps } from "./router.ts";
 import { headProducts, sinkGradient } from "./sinks.ts";
@@ -34,12 +37,19 @@ const list = [
   scatterAddAccumulate,
   scatterStore,
   add,
+  addBias,
+  splitColumns,
+  joinColumns,
   rmsNorm,
+  rmsNormHeads,
   linear,
   linearDgrad,
   linearWgrad,
   accumulatingWgrad,
   rope,
+  latentKeysValues,
+  absorbQueries,
+  absorbValues,
   attention,
   attentionBackward,
   attentionPaged,

@@ -9,10 +9,10 @@ type Input = number;
 /** Index into a node's outputs. */
 type Output = number;
 
-/** Elements, rows or sums over rows of one lowered formula. */
+/** Elements, rows or sums over rows of lowered formulas; of several, each writes parts of the outputs. */
 export interface FormulaRequest {
   readonly skeleton: "formula";
-  readonly binding: FormulaBinding;
+  readonly bindings: readonly FormulaBinding[];
 }
 
 /**
@@ -30,6 +30,28 @@ export interface MatmulRequest {
   readonly addend: Input | undefined;
   /** The product is added to the state, or overwrites it where the flag is not 0. */
   readonly accumulate: { readonly state: Input; readonly first: Input } | undefined;
+}
+
+/** Where one head's columns, or rows, stand: `size` of them from `start + head * step`. */
+export interface HeadColumns {
+  readonly start: number;
+  readonly step: number;
+  readonly size: number;
+}
+
+/** One product per head of columns of a and rows of b, as NN or NT of a matmul; columns of a may be copied behind it. */
+export interface MatmulHeadsRequest {
+  readonly skeleton: "matmul_heads";
+  readonly form: "NN" | "NT";
+  readonly heads: number;
+  readonly a: Input;
+  readonly b: Input;
+  readonly out: Output;
+  readonly aColumns: HeadColumns;
+  readonly bRows: HeadColumns;
+  readonly outColumns: HeadColumns;
+  /** Columns of a head in a and in out. */
+  readonly copied: { readonly from: number; readonly to: number; readonly size: number } | undefined;
 }
 
 /** Head and loss in row chunks: logits exist for one chunk only. */
@@ -242,6 +264,7 @@ export interface GroupedWgradRequest {
 export type SkeletonRequest =
   | FormulaRequest
   | MatmulRequest
+  | MatmulHeadsRequest
   | LinearCrossEntropyRequest
   | AttentionRequest
   | AttentionBackwardRequest

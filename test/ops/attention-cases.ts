@@ -3,7 +3,7 @@
 import type { Formula } from "../../compiler/formula/formula.ts";
 import { ELEMENT, LANE, ROW, UNIFORM } from "../../compiler/formula/terms.ts";
 import { type Dim, dim, tensor } from "../../compiler/graph/types.ts";
-import { type CaseInput, formulaFrom, type OpCase, type ParameterTable, real } from "./case-parts.ts";
+import { type CaseInput, formulaFrom, type OpCase, type ParameterTable, positive, real } from "./case-parts.ts";
 
 /** No case has more positions than 200. */
 const position = { low: 0, high: 199 };
@@ -20,24 +20,91 @@ const rows = (n: number) => dim("rows", n);
 
 export function ropeCases(): OpCase[] {
   const cases = [
-    { tokens: 5, heads: 3, headDim: 10, layout: "half" },
-    { tokens: 9, heads: 2, headDim: 32, layout: "half" },
-    { tokens: 4, heads: 3, headDim: 6, layout: "interleaved" },
-    { tokens: 1, heads: 1, headDim: 16, layout: "interleaved" },
+    { tokens: 5, heads: 3, headDim: 10, turned: "all", dim: 10, layout: "half" },
+    { tokens: 9, heads: 2, headDim: 32, turned: "all", dim: 32, layout: "half" },
+    { tokens: 4, heads: 3, headDim: 6, turned: "all", dim: 6, layout: "interleaved" },
+    { tokens: 1, heads: 1, headDim: 16, turned: "all", dim: 16, layout: "interleaved" },
+    { tokens: 5, heads: 3, headDim: 9, turned: "first", dim: 6, layout: "half" },
+    { tokens: 3, heads: 2, headDim: 37, turned: "first", dim: 2, layout: "interleaved" },
+    { tokens: 4, heads: 3, headDim: 36, turned: "last", dim: 12, layout: "interleaved" },
+    { tokens: 1, heads: 1, headDim: 13, turned: "last", dim: 10, layout: "half" },
   ];
-  return cases.map(({ tokens, heads, headDim, layout }) => {
-    const half = dim("half", headDim / 2);
+  return cases.map(({ tokens, heads, headDim, turned, dim: size, layout }) => {
+    const half = dim("half", size / 2);
     return {
       op: "rope",
-      title: `${layout} ${tokens} tokens, ${heads} heads of ${headDim}`,
+      title: `${layout} ${tokens} tokens, ${heads} heads of ${headDim}, ${turned} ${size} turn`,
       inputs: [
         real("x", 2, rows(tokens), dim("projected", heads * headDim)),
         { ...real("cos", 1, rows(tokens), half), isConstant: true },
         { ...real("sin", 1, rows(tokens), half), isConstant: true },
       ],
-      attributes: { heads, headDim, layout },
+      attributes: { heads, headDim, turned, layout },
     };
   });
+}
+
+/** Projections' columns taken apart, put together and normalised by head. */
+export function columnCases(): OpCase[] {
+  const sizes = [
+    { tokens: 1, heads: 1, nopeDim: 1, ropeDim: 2, valueDim: 1 },
+    { tokens: 5, heads: 3, nopeDim: 24, ropeDim: 12, valueDim: 20 },
+    { tokens: 130, heads: 2, nopeDim: 7, ropeDim: 6, valueDim: 33 },
+    { tokens: 3, heads: 17, nopeDim: 3, ropeDim: 4, valueDim: 2 },
+  ];
+  return sizes.flatMap(({ tokens, heads, nopeDim, ropeDim, valueDim }) => {
+    const [first, second] = [dim("first", nopeDim), dim("second", valueDim)];
+    const title = `${tokens} rows, ${heads} heads of ${nopeDim}, ${ropeDim} and ${valueDim}`;
+    const [x, joined] = [dim("x", nopeDim + valueDim), dim("joined", nopeDim + valueDim)];
+    const projected = dim("projected", heads * valueDim);
+    return [
+      { op: "split_columns", title, inputs: [real("x", 1, rows(tokens), x)], attributes: { first, second } },
+      {
+        op: "join_columns",
+        title,
+        inputs: [real("a", 1, rows(tokens), first), real("b", 1, rows(tokens), second)],
+        attributes: { width: joined },
+      },
+      {
+        op: "latent_keys_values",
+        title,
+        inputs: [
+          real("expanded", 1, rows(tokens), dim("expanded", heads * (nopeDim + valueDim))),
+          real("k_rope", 1, rows(tokens), dim("rope", ropeDim)),
+        ],
+        attributes: { heads, nopeDim, ropeDim, valueDim },
+      },
+      ...absorbCases(tokens, { heads, nopeDim, ropeDim, valueDim }, 2 * valueDim + 1),
+      {
+        op: "rms_norm_heads",
+        title,
+        inputs: [real("x", 2, rows(tokens), projected), positive("gain", dim("head_dim", valueDim))],
+        attributes: { eps: 1e-5, heads },
+      },
+      {
+        op: "add_bias",
+        title,
+        inputs: [real("x", 2, rows(tokens), projected), real("bias", 1, projected)],
+        attributes: null,
+      },
+    ];
+  });
+}
+
+function absorbCases(
+  tokens: number,
+  attributes: { heads: number; nopeDim: number; ropeDim: number; valueDim: number },
+  rank: number,
+): OpCase[] {
+  const { heads, nopeDim, ropeDim, valueDim } = attributes;
+  const weight = real("weight", 1, dim("expanded", heads * (nopeDim + valueDim)), dim("latent", rank));
+  const q = real("q", 1, rows(tokens), dim("queries", heads * (nopeDim + ropeDim)));
+  const attended = real("attended", 1, rows(tokens), dim("attended", heads * rank));
+  const title = `${tokens} rows, ${heads} heads of ${nopeDim}, ${ropeDim} and ${valueDim}, rank ${rank}`;
+  return [
+    { op: "absorb_queries", title, inputs: [q, weight], attributes },
+    { op: "absorb_values", title, inputs: [attended, weight], attributes },
+  ];
 }
 
 const masks = [

@@ -4,7 +4,7 @@ import type { Formula } from "../../compiler/formula/formula.ts";
 import { ELEMENT } from "../../compiler/formula/terms.ts";
 import { dim, tensor } from "../../compiler/graph/types.ts";
 import { ops } from "../../compiler/ops/index.ts";
-import { attentionCases, pagedCases, ropeCases } from "./attention-cases.ts";
+import { attentionCases, columnCases, pagedCases, ropeCases } from "./attention-cases.ts";
 import { type CaseInput, formulaFrom, index, type OpCase, positive, real, scalar, state } from "./case-parts.ts";
 import { expertCases } from "./expert-cases.ts";
 
@@ -241,6 +241,7 @@ export const opCases: readonly OpCase[] = [
   ...updateScalarsCases(),
   ...activationCases(),
   ...ropeCases(),
+  ...columnCases(),
   ...linearCases(),
   ...attentionCases(),
   ...pagedCases(),

@@ -30,14 +30,15 @@ const definitions: Readonly<Record<string, Definition>> = {
       return (value / Math.sqrt(meanSquare + numberOf(eps))) * gain[i % width];
     }),
   ],
-  // arXiv:2104.09864, equation 34: the complex number of a pair times cos + i sin.
-  rope: ({ data: [x, cos, sin], dims: [[rows, width]], attributes: { heads, headDim, layout } }) => {
-    const [size, half] = [numberOf(headDim), numberOf(headDim) / 2];
-    const y = new Float64Array(x.length);
+  // arXiv:2104.09864, equation 34: the complex number of a pair times cos + i sin; channels beyond the tables stay.
+  rope: ({ data: [x, cos, sin], dims: [[rows, width], [, half]], attributes: { heads, headDim, layout, turned } }) => {
+    const size = numberOf(headDim);
+    const start = turned === "last" ? size - 2 * half : 0;
+    const y = x.slice();
     for (let row = 0; row < rows; row++) {
       for (let head = 0; head < numberOf(heads); head++) {
         for (let pair = 0; pair < half; pair++) {
-          const base = row * width + head * size;
+          const base = row * width + head * size + start;
           const [re, im] =
             layout === "half" ? [base + pair, base + pair + half] : [base + 2 * pair, base + 2 * pair + 1];
           const [c, s] = [cos[row * half + pair], sin[row * half + pair]];
@@ -47,6 +48,70 @@ const definitions: Readonly<Record<string, Definition>> = {
       }
     }
     return [y];
+  },
+  // Qwen3: root mean square 1 over each head's channels.
+  rms_norm_heads: ({ data: [x, gain], attributes: { eps } }) => {
+    const size = gain.length;
+    const squares = x.map((_, i) => {
+      const start = i - (i % size);
+      return x.subarray(start, start + size).reduce((sum, value) => sum + value ** 2, 0) / size;
+    });
+    return [x.map((value, i) => (value / Math.sqrt(squares[i] + numberOf(eps))) * gain[i % size])];
+  },
+  add_bias: ({ data: [x, bias] }) => [x.map((value, i) => value + bias[i % bias.length])],
+  split_columns: ({ data: [x], dims: [[rows, width]], title }) => {
+    const first = Number(/heads of (\d+),/.exec(title)?.[1]);
+    const columns = (from: number, to: number) =>
+      Array.from({ length: rows }, (_, row) => [...x.subarray(row * width + from, row * width + to)]).flat();
+    return [columns(0, first), columns(first, width)];
+  },
+  join_columns: ({ data: [a, b], dims: [[rows, first], [, second]] }) => [
+    Array.from({ length: rows }, (_, row) => [
+      ...a.subarray(row * first, (row + 1) * first),
+      ...b.subarray(row * second, (row + 1) * second),
+    ]).flat(),
+  ],
+  // arXiv:2405.04434, equations 14 to 17: k = [k^C; k^R], k^R the same in all heads; per head the up-projection has k^C, v.
+  latent_keys_values: ({ data: [kv, rope], dims: [[rows]], attributes: { heads, nopeDim, ropeDim, valueDim } }) => {
+    const [n, r, w] = [numberOf(nopeDim), numberOf(ropeDim), numberOf(valueDim)];
+    const [k, v]: [number[], number[]] = [[], []];
+    for (let row = 0; row < rows; row++) {
+      for (let head = 0; head < numberOf(heads); head++) {
+        const start = (row * numberOf(heads) + head) * (n + w);
+        k.push(...kv.subarray(start, start + n), ...rope.subarray(row * r, (row + 1) * r));
+        v.push(...kv.subarray(start + n, start + n + w));
+      }
+    }
+    return [k, v];
+  },
+  // arXiv:2405.04434, appendix C: W_UK absorbed into W_UQ, W_UV into W_O; the rope channels are beside them.
+  absorb_queries: ({
+    data: [q, weight],
+    dims: [[rows], [, rank]],
+    attributes: { heads, nopeDim, ropeDim, valueDim },
+  }) => {
+    const [h, n, r, w] = [heads, nopeDim, ropeDim, valueDim].map(numberOf);
+    return [
+      Array.from({ length: rows * h }, (_, i) => {
+        const query = q.subarray(i * (n + r), (i + 1) * (n + r));
+        const row = (channel: number) => ((i % h) * (n + w) + channel) * rank;
+        const latent = Array.from({ length: rank }, (_, c) =>
+          query.subarray(0, n).reduce((sum, value, channel) => sum + value * weight[row(channel) + c], 0),
+        );
+        return [...latent, ...query.subarray(n)];
+      }).flat(),
+    ];
+  },
+  absorb_values: ({ data: [o, weight], dims: [[rows], [, rank]], attributes: { heads, nopeDim, valueDim } }) => {
+    const [h, n, w] = [heads, nopeDim, valueDim].map(numberOf);
+    return [
+      Array.from({ length: rows * h * w }, (_, i) => {
+        const [head, channel] = [Math.floor(i / w) % h, i % w];
+        const from = (head * (n + w) + n + channel) * rank;
+        const latent = o.subarray(Math.floor(i / w) * rank, (Math.floor(i / w) + 1) * rank);
+        return latent.reduce((sum, value, c) => sum + value * weight[from + c], 0);
+      }),
+    ];
   },
   // arXiv:1711.05101, algorithm 2, lines 6 to 12, with the schedule in the learning rate.
   adamw: ({
