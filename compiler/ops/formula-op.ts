@@ -252,7 +252,7 @@ function emitDerivative(
     name,
     source,
     shapes,
-    keep,
+    keep = [],
     passes,
   }: Pick<FormulaOpDefinition<never>, "name" | "source" | "shapes" | "keep" | "passes">,
 ): readonly (Value | undefined)[] {
@@ -269,12 +269,13 @@ function emitDerivative(
 /** One node that computes the gradients of all wanted inputs, with as many formulas as it took to compute the outputs. */
 export function emitFormulaGradient(
   request: FormulaGradientRequest,
-  bindings: readonly FormulaBinding[],
+  parts: FormulaBinding | readonly FormulaBinding[],
   { name, source, ports: names, keep = [] }: GradientNames,
 ): readonly (Value | undefined)[] {
   const { place, inputs: given, dOutputs, wanted, emitter } = request;
   const results = given.map((_, i) => i).filter((i) => wanted[i]);
   const operandsOf = new OperandList();
+  const bindings = [parts].flat();
   const derived = bindings.flatMap((binding) => derivedBinding(request, binding, keep, results, operandsOf) ?? []);
   if (derived.length === 0) return given.map(() => undefined);
   const isWhole = bindings.length === 1 || !dOutputs.includes(undefined);
