@@ -1,7 +1,7 @@
 // What the parts of a model share while they are emitted into one graph, and the layers that all of them use.
 
 import type { NodePlace, Value } from "../graph/graph.ts";
-import { dim } from "../graph/types.ts";
+import { addBias } from "../ops/add-bias.ts";
 import type { Emitter } from "../ops/contract.ts";
 import { linear } from "../ops/linear.ts";
 import { rmsNorm } from "../ops/rms-norm.ts";
@@ -23,21 +23,29 @@ export const place = (path: string, key: string, ...classes: readonly string[]):
   key,
 });
 
-export function emitNorm({ model, emitter, parameters }: ModelContext, path: string, x: Value): Value {
+export function emitNorm(
+  { model, emitter, parameters }: ModelContext,
+  path: string,
+  x: Value,
+  eps = model.norm.eps,
+): Value {
   const at = place(path, "model.norm", "norm");
-  const gain = parameters.weight(emitter, at, dim("width", model.width));
-  return emitter.emit(rmsNorm, [x, gain], { eps: model.norm.eps }, at)[0];
+  const gain = parameters.weight(emitter, at, x.type.dims[x.type.dims.length - 1]);
+  return emitter.emit(rmsNorm, [x, gain], { eps }, at)[0];
 }
 
-/** A linear layer of its own path; its weight is [out, in]. */
+/** A linear layer of its own path; its weight is [out, in], its bias [out]. */
 export function emitLinear(
   { emitter, parameters }: ModelContext,
   path: string,
   key: string,
   x: Value,
   out: { name: string; size: number },
+  hasBias = false,
 ): Value {
   const at = place(path, key, "linear");
   const weight = parameters.weight(emitter, at, out, x.type.dims[x.type.dims.length - 1]);
-  return emitter.emit(linear, [x, weight], { accumulates: false }, at)[0];
+  const [y] = emitter.emit(linear, [x, weight], { accumulates: false }, at);
+  if (!hasBias) return y;
+  return emitter.emit(addBias, [y, parameters.give(emitter, at, "bias", out)], null, at)[0];
 }

@@ -6,7 +6,8 @@ import { activation } from "../ops/activation.ts";
 import { add } from "../ops/add.ts";
 import { gather } from "../ops/gather.ts";
 import type { FfnSpec } from "../spec/spec.ts";
-import { type AttentionForm, emitAttention } from "./attention.ts";
+import { emitAttention } from "./attention.ts";
+import type { AttentionForm } from "./attention-form.ts";
 import { emitLinear, emitNorm, type ModelContext, place } from "./context.ts";
 
 /** Hidden states after the final norm: [tokens, width]. */
