@@ -88,15 +88,19 @@ export class Oracle {
 /**
  * Cosines or sines of position · frequency: [positions, rotaryDim / 2].
  *
- * Source: arXiv:2104.09864; scaling of Llama 3.1: Hugging Face transformers, modeling_rope_utils, rope type llama3.
+ * Source: arXiv:2104.09864; scaling of Llama 3.1 and YaRN: Hugging Face transformers, modeling_rope_utils, rope types llama3
+ * and yarn.
  */
 function ropeTable(rule: ConstantRule, type: TensorType): Float64Array {
   const [positions, half] = type.dims.map((d) => d.size);
   const table = new Float64Array(positions * half);
   const turn = rule.kind === "rope_cos" ? Math.cos : Math.sin;
   for (let i = 0; i < half; i++) {
-    const frequency = scaledFrequency(rule, rule.theta ** ((-2 * i) / rule.rotaryDim));
-    for (let position = 0; position < positions; position++) table[position * half + i] = turn(position * frequency);
+    const plain = rule.theta ** ((-2 * i) / rule.rotaryDim);
+    const frequency = rule.yarn === undefined ? scaledFrequency(rule, plain) : yarnFrequency(rule, i, plain);
+    for (let position = 0; position < positions; position++) {
+      table[position * half + i] = turn(position * frequency) * (rule.yarn?.tableScale ?? 1);
+    }
   }
   return table;
 }
@@ -110,4 +114,19 @@ function scaledFrequency({ llama3 }: ConstantRule, frequency: number): number {
   if (turns > highFreqFactor) return frequency;
   const blend = (turns - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
   return (1 - blend) * (frequency / factor) + blend * frequency;
+}
+
+/** Interpolation of positions for slow pairs, none for fast ones: YaRN's blend by parts, arXiv:2309.00071, section 3.2. */
+function yarnFrequency({ theta, rotaryDim, yarn }: ConstantRule, pair: number, extrapolated: number): number {
+  invariant(yarn !== undefined, "the rule has no yarn");
+  const { factor, original, betaFast, betaSlow, truncate } = yarn;
+  const interpolated = extrapolated / factor;
+  const correction = (rotations: number): number =>
+    (rotaryDim * Math.log(original / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
+  let [low, high] = [correction(betaFast), correction(betaSlow)];
+  if (truncate) [low, high] = [Math.floor(low), Math.ceil(high)];
+  [low, high] = [Math.max(low, 0), Math.min(high, rotaryDim - 1)];
+  if (low === high) high += 0.001;
+  const mix = Math.max(0, Math.min(1, (pair - low) / (high - low)));
+  return interpolated * mix + extrapolated * (1 - mix);
 }

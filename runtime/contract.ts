@@ -37,6 +37,15 @@ export interface RopeRule {
     readonly highFreqFactor: number;
     readonly original: number;
   };
+  /** `tableScale` multiplies cosines and sines. */
+  readonly yarn?: {
+    readonly factor: number;
+    readonly original: number;
+    readonly betaFast: number;
+    readonly betaSlow: number;
+    readonly truncate: boolean;
+    readonly tableScale: number;
+  };
 }
 
 export type InitRule =

@@ -38,6 +38,17 @@ export interface ConstantRule {
   readonly kind: "rope_cos" | "rope_sin";
   readonly theta: number;
   readonly rotaryDim: number;
+  /** Of the YaRN scaling; `tableScale` multiplies cosines and sines. */
+  readonly yarn:
+    | {
+        readonly factor: number;
+        readonly original: number;
+        readonly betaFast: number;
+        readonly betaSlow: number;
+        readonly truncate: boolean;
+        readonly tableScale: number;
+      }
+    | undefined;
   readonly llama3:
     | {
         readonly factor: number;

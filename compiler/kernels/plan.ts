@@ -149,6 +149,43 @@ export interface PackKernel {
   readonly panelsPerTile: number;
 }
 
+/** Where one head's columns stand, in elements. */
+export interface HeadPlace {
+  readonly start: number;
+  readonly step: number;
+}
+
+/** A product per head, over rows in tiles; the result lies in scratch until its columns are copied out. */
+export interface MatmulHeadsKernel {
+  readonly template: "matmul-heads";
+  readonly facts: KernelFacts;
+  readonly heads: number;
+  readonly a: HeadPlace & { readonly pitch: number };
+  /** As in a matmul, with bytes from head to head. */
+  readonly b: { readonly start: number; readonly step: number; readonly panel: number; readonly depth: number };
+  readonly out: HeadPlace & { readonly pitch: number };
+  readonly columns: number;
+  readonly depth: number;
+  readonly copied: { readonly from: number; readonly to: number; readonly size: number } | undefined;
+  readonly tileRows: number;
+  /** Elements from row to row in scratch. */
+  readonly scratchPitch: number;
+  /** Bytes of scratch per thread. */
+  readonly scratch: number;
+}
+
+/** Transposes some rows of every head of a weight into panels of 16. */
+export interface PackHeadsKernel {
+  readonly template: "pack-heads";
+  readonly facts: KernelFacts;
+  /** Rows of the weight. */
+  readonly first: number;
+  readonly step: number;
+  readonly rows: number;
+  readonly depth: number;
+  readonly pitch: number;
+}
+
 export interface GatherKernel {
   readonly template: "gather";
   readonly facts: KernelFacts;
@@ -204,16 +241,19 @@ export type ScratchLayout = Readonly<Record<string, number>> & {
 export interface AttentionNumbers {
   readonly heads: number;
   readonly kvHeads: number;
-  readonly headDim: number;
+  readonly keyDim: number;
+  readonly valueDim: number;
   readonly scale: number;
   readonly score: Formula;
   readonly mask: Formula;
   /** Queries and keys per block. */
   readonly queryBlock: number;
   readonly keyBlock: number;
-  /** Elements from row to row. */
+  /** Elements from row to row; a gradient lies as what it is of. */
   readonly qPitch: number;
-  readonly kvPitch: number;
+  readonly kPitch: number;
+  readonly vPitch: number;
+  readonly outPitch: number;
   readonly layout: ScratchLayout;
   /** Bytes of scratch per thread. */
   readonly scratch: number;
@@ -226,6 +266,7 @@ export interface AttentionKernel extends AttentionNumbers {
   /** Queries per tile. */
   readonly queryChunk: number;
   readonly logSumExpPitch: number;
+  readonly hasSinks: boolean;
 }
 
 export interface AttentionBackwardKernel extends AttentionNumbers {
@@ -241,6 +282,11 @@ export interface AttentionPagedKernel extends AttentionNumbers {
   readonly page: number;
   /** The most rows of a row tile. */
   readonly queryChunk: number;
+  /** Heads of one tile: all that share keys, or a part of them. */
+  readonly tileHeads: number;
+  /** Whether values are the first channels of the keys, which lie in the same rows. */
+  readonly sharesRows: boolean;
+  readonly hasSinks: boolean;
   readonly tablePitch: number;
   readonly tilePitch: number;
 }
@@ -385,6 +431,8 @@ export type Kernel =
   | ColumnSumKernel
   | MatmulKernel
   | PackKernel
+  | MatmulHeadsKernel
+  | PackHeadsKernel
   | GatherKernel
   | ScatterAddKernel
   | ScatterStoreKernel

@@ -21,6 +21,7 @@ import {
 import { planFormula } from "./skeletons/formula.ts";
 import { planGroupedMatmul, planGroupedWgrad } from "./skeletons/grouped-matmul.ts";
 import { planMatmul } from "./skeletons/matmul.ts";
+import { planMatmulHeads } from "./skeletons/matmul-heads.ts";
 import { planGather, planReduce, planScatterAdd, planScatterStore } from "./skeletons/memory.ts";
 
 export interface Selection {
@@ -36,6 +37,7 @@ const skeletons: { readonly [S in SkeletonName]: SkeletonPlanner<Extract<Skeleto
   {
     formula: planFormula,
     matmul: planMatmul,
+    matmul_heads: planMatmulHeads,
     linear_cross_entropy: planLinearCrossEntropy,
     attention: planAttention,
     attention_backward: planAttentionBackward,

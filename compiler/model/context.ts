@@ -1,7 +1,6 @@
 // What the parts of a model share while they are emitted into one graph, and the layers that all of them use.
 
 import type { NodePlace, Value } from "../graph/graph.ts";
-import { dim } from "../graph/types.ts";
 import { addBias } from "../ops/add-bias.ts";
 import type { Emitter } from "../ops/contract.ts";
 import { linear } from "../ops/linear.ts";
@@ -37,10 +36,15 @@ export const place = (path: string, key: string, ...classes: readonly string[]):
   key,
 });
 
-export function emitNorm({ model, emitter, parameters }: ModelContext, path: string, x: Value): Value {
+export function emitNorm(
+  { model, emitter, parameters }: ModelContext,
+  path: string,
+  x: Value,
+  eps = model.norm.eps,
+): Value {
   const at = place(path, "model.norm", "norm");
-  const gain = parameters.weight(emitter, at, dim("width", model.width));
-  return emitter.emit(rmsNorm, [x, gain], { eps: model.norm.eps }, at)[0];
+  const gain = parameters.weight(emitter, at, x.type.dims[x.type.dims.length - 1]);
+  return emitter.emit(rmsNorm, [x, gain], { eps }, at)[0];
 }
 
 /** A linear layer of its own path; its weight is [out, in], its bias, if it has one, [out]. */
@@ -55,5 +59,6 @@ export function emitLinear(
   const at = place(path, key, "linear");
   const weight = parameters.weight(emitter, at, out, x.type.dims[x.type.dims.length - 1]);
   const [y] = emitter.emit(linear, [x, weight], { accumulates: false }, at);
-  return hasBias ? emitter.emit(addBias, [y, parameters.give(emitter, at, "bias", out)], null, at)[0] : y;
+  if (!hasBias) return y;
+  return emitter.emit(addBias, [y, parameters.give(emitter, at, "bias", out)], null, at)[0];
 }

@@ -4,6 +4,7 @@ import { buildFormula, type Parameter } from "../formula/build.ts";
 import { countOperations } from "../formula/count-operations.ts";
 import type { Formula } from "../formula/formula.ts";
 import { findLaterKey, findLostNumber, fullDerivative } from "../formula/probe.ts";
+import type { BinaryOperator, Expression } from "../formula/syntax.ts";
 import { ELEMENT, UNIFORM } from "../formula/terms.ts";
 import type { Diagnostics } from "../source/diagnostic.ts";
 import {
@@ -18,8 +19,21 @@ import { type PairSpace, pairParameters, type Role, routerParameters } from "../
 import type { SpecFormula } from "../spec/spec.ts";
 
 /** Ranges of positions and heads are part of what a formula means. */
-const keyOf = (formula: SpecFormula, role: Role, space?: PairSpace): string =>
-  `${role} ${space?.context} ${space?.heads} ${formula.text.text}`;
+const keyOf = (formula: SpecFormula, role: Role, space?: PairSpace, window?: number): string =>
+  `${role} ${space?.context} ${space?.heads} ${window} ${formula.text.text}`;
+
+/** The mask with `q - k < window` behind it: intervals then tell which blocks of keys no query of a block sees. */
+function withWindow(mask: SpecFormula, window: number | undefined): SpecFormula {
+  if (window === undefined) return mask;
+  const { lets, outputs, span } = mask.syntax;
+  const name = (text: string): Expression => ({ kind: "name", name: text, span });
+  const binary = (operator: BinaryOperator, left: Expression, right: Expression): Expression => {
+    return { kind: "binary", operator, left, right, span, operatorSpan: span };
+  };
+  const reach = binary("<", binary("-", name("q"), name("k")), { kind: "number", value: window, span });
+  const narrowed = outputs.map((output) => ({ ...output, value: binary("&&", output.value, reach) }));
+  return { ...mask, syntax: { lets, outputs: narrowed, span } };
+}
 
 /** What headers and dumps call the result. */
 const outputOf: Readonly<Record<Role, string>> = { activation: "y", score: "score", mask: "visible", router: "score" };
@@ -48,10 +62,11 @@ export class SpecFormulas {
     return this.#known(formula, "score", pairParameters("score", space), space);
   }
 
-  /** Warns of a mask that shows what is to be predicted. */
-  mask(formula: SpecFormula, space: PairSpace): Formula | undefined {
-    const isNew = !this.#built.has(keyOf(formula, "mask", space));
-    const built = this.#known(formula, "mask", pairParameters("mask", space), space);
+  /** The mask, and no further than the window. Warns of one that shows what is to be predicted. */
+  mask(formula: SpecFormula, space: PairSpace, window: number | undefined): Formula | undefined {
+    const isNew = !this.#built.has(keyOf(formula, "mask", space, window));
+    const narrowed = withWindow(formula, window);
+    const built = this.#known(narrowed, "mask", pairParameters("mask", space), space, window);
     const later = isNew && built ? findLaterKey(built, space.context, space.heads) : undefined;
     if (later !== undefined) {
       const place = formula.text.place(formula.syntax.span);
@@ -65,8 +80,14 @@ export class SpecFormulas {
     return this.#known(formula, "router", routerParameters);
   }
 
-  #known(formula: SpecFormula, role: Role, parameters: readonly Parameter[], space?: PairSpace): Formula | undefined {
-    const key = keyOf(formula, role, space);
+  #known(
+    formula: SpecFormula,
+    role: Role,
+    parameters: readonly Parameter[],
+    space?: PairSpace,
+    window?: number,
+  ): Formula | undefined {
+    const key = keyOf(formula, role, space, window);
     if (this.#built.has(key)) return this.#built.get(key);
     const built = this.#build(formula, role, parameters);
     this.#built.set(key, built);

@@ -8,7 +8,7 @@ import { linear } from "../ops/linear.ts";
 import { linearCrossEntropy } from "../ops/linear-cross-entropy.ts";
 import type { Diagnostics } from "../source/diagnostic.ts";
 import type { MtpSpec, Spec, TrainSpec } from "../spec/spec.ts";
-import type { AttentionForm } from "./attention.ts";
+import type { AttentionForm } from "./attention-form.ts";
 import { type ModelContext, place, type RouterValues } from "./context.ts";
 import { SpecFormulas } from "./formulas.ts";
 import { addRouterObjectives, type Objective, type Objectives } from "./objectives.ts";

@@ -2,9 +2,9 @@
 
 import type { Value } from "../graph/graph.ts";
 import { dim } from "../graph/types.ts";
-import { concat } from "../ops/concat.ts";
+import { joinColumns } from "../ops/columns.ts";
 import type { MtpSpec } from "../spec/spec.ts";
-import type { AttentionForm } from "./attention.ts";
+import type { AttentionForm } from "./attention-form.ts";
 import { emitLinear, emitNorm, type ModelContext, place } from "./context.ts";
 import { emitEmbedding, emitLayer } from "./transformer.ts";
 
@@ -28,7 +28,13 @@ export function emitMtpModule(
     hidden: emitNorm(context, `${path}.hidden_norm`, hidden),
   };
   const [first, second] = mtp.concat;
-  const joined = emitter.emit(concat, [halves[first], halves[second]], null, place(`${path}.projection`, "model.mtp"));
+  const both = { width: dim("2*width", 2 * model.width) };
+  const joined = emitter.emit(
+    joinColumns,
+    [halves[first], halves[second]],
+    both,
+    place(`${path}.projection`, "model.mtp"),
+  );
   const projected = emitLinear(context, `${path}.projection`, "model.mtp", joined[0], dim("width", model.width));
   const x = emitLayer(context, path, model.layers[model.layers.length - 1], projected, form);
   return emitNorm(context, `${path}.final_norm`, x);

@@ -5,7 +5,8 @@ import { dim } from "../graph/types.ts";
 import { add } from "../ops/add.ts";
 import { gather } from "../ops/gather.ts";
 import type { LayerSpec } from "../spec/spec.ts";
-import { type AttentionForm, emitAttention } from "./attention.ts";
+import { emitAttention } from "./attention.ts";
+import type { AttentionForm } from "./attention-form.ts";
 import { emitNorm, type ModelContext, place } from "./context.ts";
 import { emitFeedForward } from "./feed-forward.ts";
 

@@ -29,4 +29,5 @@ export const addBias = defineFormulaOp<null>({
   shapes,
   infer: inferBy(shapes),
   bind: (_, [x]) => biasBinding(x.dims[x.dims.length - 1]),
+  passes: 0,
 });

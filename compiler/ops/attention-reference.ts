@@ -21,9 +21,13 @@ export interface HeadCase {
   readonly q: HeadRows;
   readonly k: HeadRows;
   readonly v: HeadRows;
-  readonly headDim: number;
+  /** Channels of a query and a key, and of a value. */
+  readonly keyDim: number;
+  readonly valueDim: number;
   readonly head: number;
   readonly scale: number;
+  /** A logit that takes part in the softmax and has no value; undefined: none. */
+  readonly sink: number | undefined;
   readonly formulas: AttentionFormulas;
   /** Positions of queries and keys, and whether query i and key j are of one document. */
   readonly qPosition: (i: number) => number;
@@ -55,15 +59,15 @@ const dot = (
 };
 
 function scoresOf(head: HeadCase): Scores {
-  const { q, k, headDim, scale, formulas } = head;
+  const { q, k, keyDim, scale, formulas } = head;
   const [n, m] = [q.count, k.count];
   const s = new Float64Array(n * m);
   const sError = new Float64Array(n * m);
   const sameDocument = new Float64Array(n * m);
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < m; j++) {
-      s[i * m + j] = scale * dot(q, i, k, j, headDim);
-      sError[i * m + j] = scale * (headDim + 2) * unit * dot(q, i, k, j, headDim, Math.abs);
+      s[i * m + j] = scale * dot(q, i, k, j, keyDim);
+      sError[i * m + j] = scale * (keyDim + 2) * unit * dot(q, i, k, j, keyDim, Math.abs);
       sameDocument[i * m + j] = head.sameDocument(i, j) ? 1 : 0;
     }
   }
@@ -104,44 +108,48 @@ function run(
 }
 
 export interface HeadOutput {
-  /** [queries, headDim] */
+  /** [queries, valueDim] */
   readonly out: Float64Array;
   readonly outBound: Float64Array;
-  /** Per query; 0 where everything is masked. */
+  /** Per query, the sink counted in; 0 where there is none and everything is masked. */
   readonly logSumExp: Float64Array;
   readonly logSumExpBound: Float64Array;
 }
 
 export function attendHead(head: HeadCase): HeadOutput {
-  const { q, k, v, headDim } = head;
+  const { q, k, v, valueDim, sink } = head;
   const [n, m] = [q.count, k.count];
   const { y, yError, isVisible } = scoresOf(head);
   const result: HeadOutput = {
-    out: new Float64Array(n * headDim),
-    outBound: new Float64Array(n * headDim),
+    out: new Float64Array(n * valueDim),
+    outBound: new Float64Array(n * valueDim),
     logSumExp: new Float64Array(n),
     logSumExpBound: new Float64Array(n),
   };
   for (let i = 0; i < n; i++) {
     const row = Array.from({ length: m }, (_, j) => j).filter((j) => isVisible[i * m + j] !== 0);
-    if (row.length === 0) continue;
-    const most = row.reduce((a, j) => Math.max(a, y[i * m + j]), Number.NEGATIVE_INFINITY);
+    if (row.length === 0 && sink === undefined) continue;
+    const most = row.reduce((a, j) => Math.max(a, y[i * m + j]), sink ?? Number.NEGATIVE_INFINITY);
     const weights = row.map((j) => Math.exp(y[i * m + j] - most));
-    const total = weights.reduce((a, b) => a + b, 0);
+    const sinkWeight = sink === undefined ? 0 : Math.exp(sink - most);
+    const total = weights.reduce((a, b) => a + b, sinkWeight);
     // Relative error of each exponential: its argument's, its own, and one rescaling per block of keys.
     const deltas = row.map(
       (j) =>
         yError[i * m + j] + unit * (2 * Math.abs(y[i * m + j]) + 2 * Math.abs(most) + exponentialUlps + 2 + m / 16),
     );
-    const mean = row.reduce((sum, _, a) => sum + (weights[a] / total) * deltas[a], 0) + chainLength(m) * unit;
+    // The sink enters exactly; its weight is rescaled whenever a larger score is met.
+    const sinkDelta = unit * (2 * Math.abs(sink ?? 0) + 2 * Math.abs(most) + exponentialUlps + 2 + m / 16);
+    const weighed = row.reduce((sum, _, a) => sum + (weights[a] / total) * deltas[a], (sinkWeight / total) * sinkDelta);
+    const mean = weighed + chainLength(m) * unit;
     result.logSumExp[i] = most + Math.log(total);
     result.logSumExpBound[i] = mean + unit * (4 + Math.abs(most) + Math.abs(result.logSumExp[i]));
     row.forEach((j, a) => {
       const weight = weights[a] / total;
-      for (let c = 0; c < headDim; c++) {
+      for (let c = 0; c < valueDim; c++) {
         const value = v.get(j, c);
-        result.out[i * headDim + c] += weight * value;
-        result.outBound[i * headDim + c] += weight * Math.abs(value) * (deltas[a] + mean + (row.length + 4) * unit);
+        result.out[i * valueDim + c] += weight * value;
+        result.outBound[i * valueDim + c] += weight * Math.abs(value) * (deltas[a] + mean + (row.length + 4) * unit);
       }
     });
   }
@@ -165,7 +173,7 @@ export interface HeadGradientCase extends HeadCase {
 
 /** With p = exp(y - lse): dV = pᵀ dOut, dy = p (dOut·v - out·dOut), ds = dy · score'(s), dQ = scale ds K, dK = scale dsᵀ Q. */
 export function attendHeadBackward(head: HeadGradientCase): HeadGradients {
-  const { q, k, v, out, dOut, headDim, scale } = head;
+  const { q, k, v, out, dOut, valueDim, scale } = head;
   const [n, m] = [q.count, k.count];
   const { y, yError, sError, isVisible, inputs } = scoresOf(head);
   const p = new Float64Array(n * m);
@@ -174,15 +182,15 @@ export function attendHeadBackward(head: HeadGradientCase): HeadGradients {
   const dYError = new Float64Array(n * m);
   for (let i = 0; i < n; i++) {
     const lse = head.logSumExp(i);
-    const delta = dot(out, i, dOut, i, headDim);
-    const deltaError = (headDim + 1) * unit * dot(out, i, dOut, i, headDim, Math.abs);
+    const delta = dot(out, i, dOut, i, valueDim);
+    const deltaError = (valueDim + 1) * unit * dot(out, i, dOut, i, valueDim, Math.abs);
     for (let j = 0; j < m; j++) {
       const at = i * m + j;
       if (isVisible[at] === 0) continue;
       p[at] = Math.exp(y[at] - lse);
       pError[at] = p[at] * (yError[at] + unit * (Math.abs(y[at]) + Math.abs(lse) + exponentialUlps));
-      const dP = dot(v, j, dOut, i, headDim);
-      const dPError = (headDim + 1) * unit * dot(v, j, dOut, i, headDim, Math.abs);
+      const dP = dot(v, j, dOut, i, valueDim);
+      const dPError = (valueDim + 1) * unit * dot(v, j, dOut, i, valueDim, Math.abs);
       dY[at] = p[at] * (dP - delta);
       const spread = dPError + deltaError + 2 * unit * (Math.abs(dP) + Math.abs(delta));
       dYError[at] = pError[at] * Math.abs(dP - delta) + p[at] * spread;
@@ -212,20 +220,24 @@ function gather(
   dSError: Float64Array,
   { n, m, scale }: { n: number; m: number; scale: number },
 ): HeadGradients {
-  const { q, k, dOut, headDim } = head;
-  const make = (rows: number) => new Float64Array(rows * headDim);
-  const result = { dQ: make(n), dQBound: make(n), dK: make(m), dKBound: make(m), dV: make(m), dVBound: make(m) };
+  const { q, k, dOut, keyDim, valueDim } = head;
+  const make = (rows: number, columns = keyDim) => new Float64Array(rows * columns);
+  const [dV, dVBound] = [make(m, valueDim), make(m, valueDim)];
+  const result = { dQ: make(n), dQBound: make(n), dK: make(m), dKBound: make(m), dV, dVBound };
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < m; j++) {
       const at = i * m + j;
       const ds = scale * dS[at];
       const dsError = scale * dSError[at] + 2 * unit * Math.abs(ds);
-      for (let c = 0; c < headDim; c++) {
-        const [toQ, toK, toV] = [i * headDim + c, j * headDim + c, j * headDim + c];
+      for (let c = 0; c < keyDim; c++) {
+        const [toQ, toK] = [i * keyDim + c, j * keyDim + c];
         result.dQ[toQ] += ds * k.get(j, c);
         result.dQBound[toQ] += (dsError + (m + 2) * unit * Math.abs(ds)) * Math.abs(k.get(j, c));
         result.dK[toK] += ds * q.get(i, c);
         result.dKBound[toK] += (dsError + (n + 2) * unit * Math.abs(ds)) * Math.abs(q.get(i, c));
+      }
+      for (let c = 0; c < valueDim; c++) {
+        const toV = j * valueDim + c;
         result.dV[toV] += p[at] * dOut.get(i, c);
         result.dVBound[toV] += (pError[at] + (n + 2) * unit * p[at]) * Math.abs(dOut.get(i, c));
       }

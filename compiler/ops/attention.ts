@@ -2,15 +2,19 @@
 
 import { printFormula } from "../formula/print.ts";
 import type { Node } from "../graph/graph.ts";
-import { dim, elementCount, widthOf } from "../graph/types.ts";
+import { type Dim, dim, elementCount, type TensorType, widthOf } from "../graph/types.ts";
 import { attendHead, attendHeadBackward, type HeadCase, type HeadRows } from "./attention-reference.ts";
 import { always, attributesOf, inferBy, noGradient, type Op, placeOf, standsAlone, type Tensor } from "./contract.ts";
+import { headProducts, sinkGradient } from "./sinks.ts";
 import type { AttentionFormulas } from "./skeletons.ts";
 
 export interface AttentionAttributes {
   readonly heads: number;
   readonly kvHeads: number;
-  readonly headDim: number;
+  /** Channels of a head's query and key, and of its value and result. */
+  readonly keyDim: number;
+  readonly valueDim: number;
+  /** What multiplies q·k before the score formula. */
   readonly scale: number;
   readonly formulas: AttentionFormulas;
   /** Rows per sequence; rows of different sequences do not see each other. */
@@ -18,14 +22,24 @@ export interface AttentionAttributes {
 }
 
 const shapes =
-  "q[rows, queries], k[rows, keys], v[rows, keys], documents:i32[rows] -> out[rows, queries], log_sum_exp[rows, heads]";
+  "q[rows, queries], k[rows, keys], v[rows, values], documents:i32[rows], sinks?[heads] -> out[rows, results], log_sum_exp[rows, heads]";
 
 /** What attention computes, with the spec's formulas in it. */
-export function attentionFormula({
-  headDim,
-  formulas: { score, mask },
-}: Omit<AttentionAttributes, "sequence">): string {
-  return `s = q·k / sqrt(${headDim}); ${printFormula(score)}; ${printFormula(mask)}; out = softmax_k(score where visible) · v`;
+export function attentionFormula(
+  { keyDim, scale, formulas: { score, mask } }: Omit<AttentionAttributes, "sequence">,
+  hasSinks: boolean,
+): string {
+  const s = scale === 1 / Math.sqrt(keyDim) ? `q·k / sqrt(${keyDim})` : `${scale} q·k`;
+  const over = hasSinks ? "softmax_k(score where visible, sink)" : "softmax_k(score where visible)";
+  return `s = ${s}; ${printFormula(score)}; ${printFormula(mask)}; out = ${over} · v`;
+}
+
+/** The channels of all heads' results: as many as the queries have, or a dimension of their own. */
+export function resultsOf(
+  { heads, keyDim, valueDim }: Pick<AttentionAttributes, "heads" | "keyDim" | "valueDim">,
+  q: TensorType,
+): Dim {
+  return keyDim === valueDim ? q.dims[q.dims.length - 1] : dim("heads*value_dim", heads * valueDim);
 }
 
 /** Columns of one head in the rows [first, first + count). */
@@ -38,21 +52,24 @@ const headRows = (tensor: Tensor, first: number, count: number, column: number):
 function eachHead(
   attributes: AttentionAttributes,
   [q, k, v, documents]: readonly Tensor[],
+  sinks: Tensor | undefined,
   visit: (head: HeadCase, first: number, index: { head: number; kvHead: number }) => void,
 ): void {
-  const { heads, kvHeads, headDim, scale, formulas, sequence } = attributes;
+  const { heads, kvHeads, keyDim, valueDim, scale, formulas, sequence } = attributes;
   const rows = q.type.dims[0].size;
   for (let first = 0; first < rows; first += sequence) {
     for (let head = 0; head < heads; head++) {
       const kvHead = Math.floor((head * kvHeads) / heads);
       visit(
         {
-          q: headRows(q, first, sequence, head * headDim),
-          k: headRows(k, first, sequence, kvHead * headDim),
-          v: headRows(v, first, sequence, kvHead * headDim),
-          headDim,
+          q: headRows(q, first, sequence, head * keyDim),
+          k: headRows(k, first, sequence, kvHead * keyDim),
+          v: headRows(v, first, sequence, kvHead * valueDim),
+          keyDim,
+          valueDim,
           head,
           scale,
+          sink: sinks?.data[head],
           formulas,
           qPosition: (i) => i,
           kPosition: (j) => j,
@@ -67,16 +84,15 @@ function eachHead(
 
 function attend(inputs: readonly Tensor[], node: Node): { values: Float64Array[]; bounds: Float64Array[] } {
   const attributes = attributesOf(attention, node);
-  const { heads, headDim, sequence } = attributes;
-  const width = heads * headDim;
+  const { heads, valueDim, sequence } = attributes;
   const make = () => node.outputs.map(({ type }) => new Float64Array(elementCount(type)));
   const [values, bounds] = [make(), make()];
-  eachHead(attributes, inputs, (headCase, first, { head }) => {
+  eachHead(attributes, inputs, inputs[4], (headCase, first, { head }) => {
     const result = attendHead(headCase);
     for (let i = 0; i < sequence; i++) {
-      const at = (first + i) * width + head * headDim;
-      values[0].set(result.out.subarray(i * headDim, (i + 1) * headDim), at);
-      bounds[0].set(result.outBound.subarray(i * headDim, (i + 1) * headDim), at);
+      const at = ((first + i) * heads + head) * valueDim;
+      values[0].set(result.out.subarray(i * valueDim, (i + 1) * valueDim), at);
+      bounds[0].set(result.outBound.subarray(i * valueDim, (i + 1) * valueDim), at);
       values[1][(first + i) * heads + head] = result.logSumExp[i];
       bounds[1][(first + i) * heads + head] = result.logSumExpBound[i];
     }
@@ -84,34 +100,44 @@ function attend(inputs: readonly Tensor[], node: Node): { values: Float64Array[]
   return { values, bounds };
 }
 
-/** q·k and p·v of the visible half of all pairs, as the field counts causal attention. */
-const pairFlops = (node: Node, products: number): number => {
-  const { heads, headDim, sequence } = attributesOf(attention, node);
+/** Products over keys' and over values' channels for the visible half of all pairs, as the field counts causal attention. */
+const pairFlops = (node: Node, overKeys: number, overValues: number): number => {
+  const { heads, keyDim, valueDim, sequence } = attributesOf(attention, node);
   const rows = node.inputs[0].type.dims[0].size;
-  return products * 2 * rows * heads * headDim * ((sequence + 1) / 2);
+  return 2 * rows * heads * (overKeys * keyDim + overValues * valueDim) * ((sequence + 1) / 2);
 };
 
 export const attention: Op<AttentionAttributes> = {
   name: "attention",
   summary: "Softmax attention with grouped keys and values; a row with nothing visible yields zeros.",
-  formula: (node) => `${attentionFormula(attributesOf(attention, node))}; log_sum_exp kept for the backward pass`,
+  formula: (node) =>
+    `${attentionFormula(attributesOf(attention, node), node.inputs.length > 4)}; log_sum_exp kept for the backward pass`,
   source:
     "Vaswani et al., arXiv:1706.03762; groups: Ainslie et al., arXiv:2305.13245; blocks: Dao et al., arXiv:2205.14135",
   shapes,
-  infer: inferBy<AttentionAttributes>(shapes, ({ heads }) => ({ heads: dim("heads", heads) })),
+  infer: inferBy<AttentionAttributes>(shapes, (attributes, [q]) => ({
+    heads: dim("heads", attributes.heads),
+    results: resultsOf(attributes, q),
+  })),
   ...standsAlone,
   reference: (inputs, node) => attend(inputs, node).values,
   bounds: (inputs, node) => attend(inputs, node).bounds,
   gradient: {
     kind: "separate",
-    build: ({ node, dOutputs: [dOut], emitter }) => {
+    build: ({ node, dOutputs: [dOut], wanted, emitter }) => {
       if (dOut === undefined) return node.inputs.map(() => undefined);
       const attributes = attributesOf(attention, node);
-      const inputs = [...node.inputs, ...node.outputs, dOut];
-      return [...emitter.emit(attentionBackward, inputs, attributes, placeOf(node, "dgrad")), undefined];
+      const [q, k, v, documents, sinks] = node.inputs;
+      const [out, logSumExp] = node.outputs;
+      const at = placeOf(node, "dgrad");
+      const inputs = [q, k, v, documents, out, logSumExp, dOut];
+      const gradients = emitter.emit(attentionBackward, inputs, attributes, at);
+      if (sinks === undefined || !wanted[4]) return [...gradients, undefined];
+      const [delta] = emitter.emit(headProducts, [out, dOut], attributes, at);
+      return [...gradients, undefined, ...emitter.emit(sinkGradient, [sinks, logSumExp, delta], null, at)];
     },
   },
-  flops: (node) => pairFlops(node, 2),
+  flops: (node) => pairFlops(node, 1, 1),
   recompute: "costly",
   kernels: always("online softmax over blocks of keys: no score leaves the block", (node) => ({
     ...attributesOf(attention, node),
@@ -120,48 +146,46 @@ export const attention: Op<AttentionAttributes> = {
     k: 1,
     v: 2,
     documents: 3,
+    sinks: node.inputs.length > 4 ? 4 : undefined,
     out: 0,
     logSumExp: 1,
   })),
 };
 
 const backwardShapes =
-  "q[rows, queries], k[rows, keys], v[rows, keys], documents:i32[rows], out[rows, queries], log_sum_exp[rows, heads], d_out[rows, queries] -> d_q[rows, queries], d_k[rows, keys], d_v[rows, keys]";
+  "q[rows, queries], k[rows, keys], v[rows, values], documents:i32[rows], out[rows, results], log_sum_exp[rows, heads], d_out[rows, results] -> d_q[rows, queries], d_k[rows, keys], d_v[rows, values]";
 
 function attendBackward(inputs: readonly Tensor[], node: Node): { values: Float64Array[]; bounds: Float64Array[] } {
   const attributes = attributesOf(attentionBackward, node);
-  const { heads, kvHeads, headDim, sequence } = attributes;
+  const { heads, kvHeads, keyDim, valueDim, sequence } = attributes;
   const [out, logSumExp, dOut] = inputs.slice(4);
   const make = () => node.outputs.map(({ type }) => new Float64Array(elementCount(type)));
   const [values, bounds] = [make(), make()];
-  eachHead(attributes, inputs, (headCase, first, { head, kvHead }) => {
+  // The log-sum-exp holds what a sink does to the gradients of keys and values.
+  eachHead(attributes, inputs, undefined, (headCase, first, { head, kvHead }) => {
     const result = attendHeadBackward({
       ...headCase,
-      out: headRows(out, first, sequence, head * headDim),
-      dOut: headRows(dOut, first, sequence, head * headDim),
+      out: headRows(out, first, sequence, head * valueDim),
+      dOut: headRows(dOut, first, sequence, head * valueDim),
       logSumExp: (i) => logSumExp.data[(first + i) * heads + head],
     });
-    const place = (target: Float64Array, from: Float64Array, width: number, column: number) => {
+    const place = (target: Float64Array, from: Float64Array, count: number, index: number, size: number) => {
       for (let i = 0; i < sequence; i++) {
-        for (let c = 0; c < headDim; c++) target[(first + i) * width + column + c] += from[i * headDim + c];
+        for (let c = 0; c < size; c++) target[((first + i) * count + index) * size + c] += from[i * size + c];
       }
     };
     // Keys and values sum over the heads of their group: one more addition per head.
     const grow = 1 + (heads / kvHeads) * 2 ** -24;
-    place(values[0], result.dQ, heads * headDim, head * headDim);
-    place(bounds[0], result.dQBound, heads * headDim, head * headDim);
+    place(values[0], result.dQ, heads, head, keyDim);
+    place(bounds[0], result.dQBound, heads, head, keyDim);
     const sums = [
-      [1, result.dK, result.dKBound],
-      [2, result.dV, result.dVBound],
+      [1, result.dK, result.dKBound, keyDim],
+      [2, result.dV, result.dVBound, valueDim],
     ] as const;
-    for (const [output, value, bound] of sums) {
-      place(values[output], value, kvHeads * headDim, kvHead * headDim);
-      place(
-        bounds[output],
-        bound.map((b) => b * grow * (heads / kvHeads)),
-        kvHeads * headDim,
-        kvHead * headDim,
-      );
+    for (const [output, value, bound, size] of sums) {
+      place(values[output], value, kvHeads, kvHead, size);
+      const grown = bound.map((b) => b * grow * (heads / kvHeads));
+      place(bounds[output], grown, kvHeads, kvHead, size);
     }
   });
   return { values, bounds };
@@ -171,7 +195,7 @@ export const attentionBackward: Op<AttentionAttributes> = {
   name: "attention_backward",
   summary: "Gradients of queries, keys and values from the saved log-sum-exp.",
   formula: (node) =>
-    `${attentionFormula(attributesOf(attentionBackward, node))}; p = exp(score - log_sum_exp); d_v = pᵀ d_out; d_score = p (d_out·v - out·d_out); d_s = d_score score'(s); d_q = d_s k / sqrt(head_dim); d_k = d_sᵀ q / sqrt(head_dim)`,
+    `${attentionFormula(attributesOf(attentionBackward, node), false)}; p = exp(score - log_sum_exp); d_v = pᵀ d_out; d_score = p (d_out·v - out·d_out); d_s = d_score score'(s); d_q = d_s k · scale; d_k = d_sᵀ q · scale`,
   source: "Dao, arXiv:2307.08691",
   shapes: backwardShapes,
   infer: inferBy(backwardShapes),
@@ -179,7 +203,7 @@ export const attentionBackward: Op<AttentionAttributes> = {
   reference: (inputs, node) => attendBackward(inputs, node).values,
   bounds: (inputs, node) => attendBackward(inputs, node).bounds,
   gradient: noGradient("gradients of gradients are not needed for training"),
-  flops: (node) => pairFlops(node, 5),
+  flops: (node) => pairFlops(node, 3, 2),
   recompute: "never",
   kernels: always(
     "a tile owns all rows of one group of heads in one sequence, so nothing is summed across tiles",

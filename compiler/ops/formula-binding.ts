@@ -26,6 +26,8 @@ export interface PortView {
 }
 
 export interface FormulaBinding {
+  /** What of the outputs this formula writes, where several write parts of them; names its kernel. */
+  readonly part?: string;
   readonly formula: Formula;
   readonly lanes: Dim;
   /** How many formula rows one row of an operand holds, such as heads; 1 for most. */

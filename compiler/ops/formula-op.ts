@@ -61,7 +61,10 @@ export interface FormulaOpDefinition<A> {
   readonly source: string;
   readonly shapes: string;
   readonly infer: Op<A>["infer"];
-  readonly bind: (attributes: A, inputs: readonly TensorType[]) => FormulaBinding;
+  /** One formula, or several that write parts of the outputs: together they write all of them, none writes another's. */
+  readonly bind: (attributes: A, inputs: readonly TensorType[]) => FormulaBinding | readonly FormulaBinding[];
+  /** The input whose gradient is the only output's adjoint as it is. */
+  readonly passes?: number;
   /** Outputs that the backward pass reads instead of computing them again. */
   readonly keep?: readonly string[];
   readonly inPlace?: Op["inPlace"];
@@ -76,52 +79,60 @@ export interface DerivedAttributes {
   readonly label: string;
   readonly summary: string;
   readonly source: string;
-  readonly binding: FormulaBinding;
+  readonly bindings: readonly FormulaBinding[];
   readonly outputs: readonly OutputPort[];
 }
 
 export function defineFormulaOp<A>(definition: FormulaOpDefinition<A>): Op<A> {
-  const bindings = new WeakMap<Node, FormulaBinding>();
-  const bindingOf = (node: Node): FormulaBinding => {
-    let binding = bindings.get(node);
-    if (binding === undefined) {
-      binding = definition.bind(
-        attributesOf(op, node),
-        node.inputs.map((value) => value.type),
-      );
-      bindings.set(node, binding);
+  const known = new WeakMap<Node, readonly FormulaBinding[]>();
+  const bindingsOf = (node: Node): readonly FormulaBinding[] => {
+    let bindings = known.get(node);
+    if (bindings === undefined) {
+      const types = node.inputs.map((value) => value.type);
+      bindings = [definition.bind(attributesOf(op, node), types)].flat();
+      known.set(node, bindings);
     }
-    return binding;
+    return bindings;
   };
   const gradient: Gradient = {
     kind: "separate",
-    build: (request) => emitDerivative(request, bindingOf(request.node), definition.keep ?? [], definition),
+    build: (request) => emitDerivative(request, bindingsOf(request.node), definition),
   };
   const op: Op<A> = {
     name: definition.name,
     summary: definition.summary,
-    formula: (node) => printFormula(bindingOf(node).formula),
+    formula: (node) =>
+      bindingsOf(node)
+        .map(({ formula }) => printFormula(formula))
+        .join("; "),
     source: definition.source,
     shapes: definition.shapes,
     infer: definition.infer,
     inPlace: definition.inPlace ?? [],
-    reference: (inputs, node) => evaluateBinding(bindingOf(node), inputs, node),
-    bounds: (inputs, node) => boundBinding(bindingOf(node), inputs, node),
+    reference: (inputs, node) => sumOfParts(bindingsOf(node).map((b) => evaluateBinding(b, inputs, node))),
+    bounds: (inputs, node) => sumOfParts(bindingsOf(node).map((b) => boundBinding(b, inputs, node))),
     gradient: definition.gradient ?? gradient,
-    flops: (node) => formulaFlops(bindingOf(node), node),
+    flops: (node) => bindingsOf(node).reduce((sum, binding) => sum + formulaFlops(binding, node), 0),
     recompute: definition.recompute ?? "cheap",
-    binding: bindingOf,
-    absorb: (node) => absorptionOf(node, bindingOf(node), definition),
+    binding: (node) => {
+      const [only, ...others] = bindingsOf(node);
+      return others.length === 0 ? only : undefined;
+    },
+    absorb: (node) => absorptionOf(node, bindingsOf(node), definition),
     absorbable: definition.absorbable,
-    kernels: { wasm: [formulaKernel(bindingOf)] },
+    kernels: { wasm: [formulaKernel(bindingsOf)] },
   };
   return op;
 }
 
-const formulaKernel = (bindingOf: (node: Node) => FormulaBinding) => ({
+/** Every formula leaves 0 where others write. */
+const sumOfParts = ([first, ...others]: readonly Float64Array[][]): Float64Array[] =>
+  others.reduce((sums, part) => sums.map((sum, output) => sum.map((value, i) => value + part[output][i])), first);
+
+const formulaKernel = (bindingsOf: (node: Node) => readonly FormulaBinding[]) => ({
   because: "it is a formula: one pass per phase over its operands",
   fits: () => true,
-  request: (node: Node) => ({ skeleton: "formula" as const, binding: bindingOf(node) }),
+  request: (node: Node) => ({ skeleton: "formula" as const, bindings: bindingsOf(node) }),
 });
 
 /** Nodes made from formulas by differentiation and fusion. */
@@ -131,7 +142,7 @@ export const derivedFormula: Op<DerivedAttributes> = defineFormulaOp<DerivedAttr
   source: "derived by compiler/formula",
   shapes: "as its attributes say",
   infer: (_inputs, attributes) => attributes.outputs,
-  bind: (attributes) => attributes.binding,
+  bind: (attributes) => attributes.bindings,
   recompute: "never",
   gradient: { kind: "none", reason: "gradients of gradients are not needed for training" },
 });
@@ -139,9 +150,10 @@ export const derivedFormula: Op<DerivedAttributes> = defineFormulaOp<DerivedAttr
 /** A sum with one of its whole-row outputs is one more term of the formula. */
 function absorptionOf(
   node: Node,
-  binding: FormulaBinding,
+  [binding, ...others]: readonly FormulaBinding[],
   definition: Pick<FormulaOpDefinition<never>, "name" | "summary" | "source">,
 ): Absorption {
+  if (others.length > 0) return {};
   const whole = binding.outputs.filter((view) => {
     const isOnly = binding.outputs.every((other) => other === view || other.operand !== view.operand);
     return isOnly && binding.groups === 1 && extentOfOutput(binding, view.port) === ELEMENT;
@@ -160,11 +172,9 @@ function absorptionOf(
           label,
           summary: `${summary.replace(/\.$/, "")}, with ${name} added to ${view.port}.`,
           source,
-          binding: {
-            ...binding,
-            formula,
-            inputs: [...binding.inputs, { ...view, port: name, operand: inputs.length }],
-          },
+          bindings: [
+            { ...binding, formula, inputs: [...binding.inputs, { ...view, port: name, operand: inputs.length }] },
+          ],
           outputs: node.outputs.map((o) => ({ port: o.name.slice(o.name.lastIndexOf(".") + 1), type: o.type })),
         };
         return emitter.emit(derivedFormula, [...inputs, other], attributes, placeOf(node));
@@ -205,7 +215,7 @@ export const labelOf = (node: Node, opName: string): string =>
   node.op === derivedFormula.name ? attributesOf(derivedFormula, node).label : opName;
 
 /** Every operation of the formula once per element or row; transcendentals count as one. */
-function formulaFlops(binding: FormulaBinding, node: Node): number {
+export function formulaFlops(binding: FormulaBinding, node: Node): number {
   const terms = postorder(binding.formula.outputs.map((o) => o.term));
   const operations = terms.reduce(
     (count, term) => count + Math.max(0, operands(term).length - 1) + (term.op === "call" ? 1 : 0),
@@ -239,66 +249,88 @@ interface GradientNames {
 
 function emitDerivative(
   { node, dOutputs, wanted, emitter }: GradientRequest,
-  binding: FormulaBinding,
-  keep: readonly string[],
-  { name, source, shapes }: Pick<FormulaOpDefinition<never>, "name" | "source" | "shapes">,
+  bindings: readonly FormulaBinding[],
+  {
+    name,
+    source,
+    shapes,
+    keep = [],
+    passes,
+  }: Pick<FormulaOpDefinition<never>, "name" | "source" | "shapes" | "keep" | "passes">,
 ): readonly (Value | undefined)[] {
   const { inputs, outputs } = node;
   const ports = signature(shapes).inputs.map((port) => port.name);
-  const request = { place: placeOf(node, "dgrad"), inputs, outputs, dOutputs, wanted, emitter };
-  return emitFormulaGradient(request, binding, { name, source, ports, keep });
+  const place = placeOf(node, "dgrad");
+  const passed = passes === undefined ? undefined : dOutputs[0];
+  const asked = wanted.map((isWanted, i) => isWanted && (i !== passes || passed === undefined));
+  const request = { place, inputs, outputs, dOutputs, wanted: asked, emitter };
+  const dInputs = emitFormulaGradient(request, bindings, { name, source, ports, keep });
+  return dInputs.map((d, i) => (i === passes ? (passed ?? d) : d));
 }
 
-/** One node that computes the gradients of all wanted inputs. */
+/** One node that computes the gradients of all wanted inputs, with as many formulas as it took to compute the outputs. */
 export function emitFormulaGradient(
-  { place, inputs: given, outputs: computed, dOutputs, wanted, emitter }: FormulaGradientRequest,
-  binding: FormulaBinding,
+  request: FormulaGradientRequest,
+  parts: FormulaBinding | readonly FormulaBinding[],
   { name, source, ports: names, keep = [] }: GradientNames,
 ): readonly (Value | undefined)[] {
-  const seeded = binding.outputs.filter((view) => dOutputs[view.operand] !== undefined);
-  const by = binding.inputs.filter((view) => wanted[view.operand]).map((view) => view.port);
-  if (seeded.length === 0 || by.length === 0) return given.map(() => undefined);
-  for (const view of binding.inputs) {
-    const isShared = binding.groups > 1 && view.groupStep === 0 && (extentOfInput(binding, view.port) & ROW) !== 0;
-    const message = `${view.port} is shared by groups of rows and has no gradient`;
-    invariant(!isShared || !wanted[view.operand], message, place.path);
-  }
-  const derivative = derivativeOf(
-    binding.formula,
-    seeded.map((view) => view.port),
-    by,
-    keep,
-  );
-  const operandsOf = new OperandList();
-  const inputs = derivative.inputs.map((input): PortView => {
-    const own = binding.inputs.find((view) => view.port === input.name);
-    if (own !== undefined) return { ...own, operand: operandsOf.add(given[own.operand]) };
-    const kept = binding.outputs.find((view) => view.port === input.name);
-    if (kept !== undefined) return { ...kept, operand: operandsOf.add(computed[kept.operand]) };
-    const seed = binding.outputs.find((view) => `d_${view.port}` === input.name);
-    const adjoint = seed && dOutputs[seed.operand];
-    invariant(seed !== undefined && adjoint !== undefined, `derivative reads unknown value ${input.name}`, place.path);
-    return { ...seed, port: input.name, operand: operandsOf.add(adjoint) };
-  });
+  const { place, inputs: given, dOutputs, wanted, emitter } = request;
   const results = given.map((_, i) => i).filter((i) => wanted[i]);
-  const outputs = by.map((port): PortView => {
-    const view = binding.inputs.find((v) => v.port === port) ?? plainView(port, 0);
-    return { ...view, port: `d_${port}`, operand: results.indexOf(view.operand) };
-  });
-  const ports = results.map((i): OutputPort => ({ port: `d_${names[i]}`, type: given[i].type }));
+  const operandsOf = new OperandList();
+  const bindings = [parts].flat();
+  const derived = bindings.flatMap((binding) => derivedBinding(request, binding, keep, results, operandsOf) ?? []);
+  if (derived.length === 0) return given.map(() => undefined);
+  const isWhole = bindings.length === 1 || !dOutputs.includes(undefined);
+  invariant(isWhole, `parts of ${name} need the adjoints of all outputs`, place.path);
+  const by = new Set(derived.flatMap(({ outputs }) => outputs.map(({ port }) => port.slice("d_".length))));
   const dInputs = emitter.emit(
     derivedFormula,
     operandsOf.values,
     {
       label: `${name}_backward`,
-      summary: `Gradients of ${name} by ${by.join(", ")}.`,
+      summary: `Gradients of ${name} by ${[...by].join(", ")}.`,
       source: `gradient of ${source}`,
-      binding: { ...binding, formula: derivative, inputs, outputs },
-      outputs: ports,
+      bindings: derived,
+      outputs: results.map((i): OutputPort => ({ port: `d_${names[i]}`, type: given[i].type })),
     },
     place,
   );
   return given.map((_, i) => (wanted[i] ? dInputs[results.indexOf(i)] : undefined));
+}
+
+/** The derivative of one formula by its inputs among `results`, over the same views; undefined where there is nothing to derive. */
+function derivedBinding(
+  { place, inputs: given, outputs: computed, dOutputs }: FormulaGradientRequest,
+  binding: FormulaBinding,
+  keep: readonly string[],
+  results: readonly number[],
+  operandsOf: OperandList,
+): FormulaBinding | undefined {
+  const seeded = binding.outputs.filter((view) => dOutputs[view.operand] !== undefined);
+  const by = binding.inputs.filter((view) => results.includes(view.operand)).map((view) => view.port);
+  if (seeded.length === 0 || by.length === 0) return undefined;
+  for (const view of binding.inputs) {
+    const isShared = binding.groups > 1 && view.groupStep === 0 && (extentOfInput(binding, view.port) & ROW) !== 0;
+    const message = `${view.port} is shared by groups of rows and has no gradient`;
+    invariant(!isShared || !results.includes(view.operand), message, place.path);
+  }
+  const ports = seeded.map((view) => view.port);
+  const formula = derivativeOf(binding.formula, ports, by, keep);
+  const inputs = formula.inputs.map(({ name }): PortView => {
+    const own = binding.inputs.find((view) => view.port === name);
+    if (own !== undefined) return { ...own, operand: operandsOf.add(given[own.operand]) };
+    const kept = binding.outputs.find((view) => view.port === name);
+    if (kept !== undefined) return { ...kept, operand: operandsOf.add(computed[kept.operand]) };
+    const seed = binding.outputs.find((view) => `d_${view.port}` === name);
+    const adjoint = seed && dOutputs[seed.operand];
+    invariant(seed !== undefined && adjoint !== undefined, `derivative reads unknown value ${name}`, place.path);
+    return { ...seed, port: name, operand: operandsOf.add(adjoint) };
+  });
+  const outputs = by.map((port): PortView => {
+    const view = binding.inputs.find((v) => v.port === port) ?? plainView(port, 0);
+    return { ...view, port: `d_${port}`, operand: results.indexOf(view.operand) };
+  });
+  return { ...binding, formula, inputs, outputs };
 }
 
 const derivatives = new WeakMap<Formula, Map<string, Formula>>();

@@ -10,7 +10,7 @@ import { addBias } from "./add-bias.ts";
 import { attention, attentionBackward } from "./attention.ts";
 import { attentionPaged } from "./attention-paged.ts";
 import { balanceOps } from "./balance.ts";
-import { concat } from "./concat.ts";
+import { joinColumns, splitColumns } from "./columns.ts";
 import type { Emitter, Op } from "./contract.ts";
 import { dispatchOps } from "./dispatch.ts";
 import { expertFractions } from "./expert-fractions.ts";
@@ -18,16 +18,19 @@ import { expertOrder } from "./expert-order.ts";
 import { derivedFormula } from "./formula-op.ts";
 import { gather, scatterAdd, scatterAddAccumulate, scatterStore } from "./gather.ts";
 import { groupedLinearOps } from "./grouped-linear.ts";
+import { latentKeysValues } from "./latent-keys.ts";
 import { accumulatingWgrad, linear, linearDgrad, linearWgrad } from "./linear.ts";
 import {
   linearCrossEntropy,
   linearCrossEntropyAccumulate,
   linearCrossEntropyTraining,
 } from "./linear-cross-entropy.ts";
+import { absorbQueries, absorbValues } from "./linear-heads.ts";
 import { globalNorm, sumAll } from "./reduce.ts";
-import { rmsNorm } from "./rms-norm.ts";
+import { rmsNorm, rmsNormHeads } from "./rms-norm.ts";
 import { rope } from "./rope.ts";
 import { routerOps } from "./router.ts";
+import { headProducts, sinkGradient } from "./sinks.ts";
 
 /** Ops of different attributes in one list: each reads its own attributes through `attributesOf`. */
 const list = [
@@ -36,18 +39,26 @@ const list = [
   scatterAddAccumulate,
   scatterStore,
   add,
+  addBias,
+  splitColumns,
+  joinColumns,
   rmsNorm,
+  rmsNormHeads,
   linear,
   linearDgrad,
   linearWgrad,
   accumulatingWgrad,
   rope,
+  latentKeysValues,
+  absorbQueries,
+  absorbValues,
   attention,
   attentionBackward,
   attentionPaged,
+  headProducts,
+  sinkGradient,
   activation,
   addBias,
-  concat,
   ...routerOps,
   expertOrder,
   expertFractions,

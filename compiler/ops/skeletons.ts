@@ -9,10 +9,10 @@ type Input = number;
 /** Index into a node's outputs. */
 type Output = number;
 
-/** Elements, rows or sums over rows of one lowered formula. */
+/** Elements, rows or sums over rows of lowered formulas; of several, each writes parts of the outputs. */
 export interface FormulaRequest {
   readonly skeleton: "formula";
-  readonly binding: FormulaBinding;
+  readonly bindings: readonly FormulaBinding[];
 }
 
 /**
@@ -30,6 +30,28 @@ export interface MatmulRequest {
   readonly addend: Input | undefined;
   /** The product is added to the state, or overwrites it where the flag is not 0. */
   readonly accumulate: { readonly state: Input; readonly first: Input } | undefined;
+}
+
+/** Where one head's columns, or rows, stand: `size` of them from `start + head * step`. */
+export interface HeadColumns {
+  readonly start: number;
+  readonly step: number;
+  readonly size: number;
+}
+
+/** One product per head of columns of a and rows of b, as NN or NT of a matmul; columns of a may be copied behind it. */
+export interface MatmulHeadsRequest {
+  readonly skeleton: "matmul_heads";
+  readonly form: "NN" | "NT";
+  readonly heads: number;
+  readonly a: Input;
+  readonly b: Input;
+  readonly out: Output;
+  readonly aColumns: HeadColumns;
+  readonly bRows: HeadColumns;
+  readonly outColumns: HeadColumns;
+  /** Columns of a head in a and in out. */
+  readonly copied: { readonly from: number; readonly to: number; readonly size: number } | undefined;
 }
 
 /** Head and loss in row chunks: logits exist for one chunk only. */
@@ -61,7 +83,9 @@ export interface AttentionFormulas {
 interface AttentionShape {
   readonly heads: number;
   readonly kvHeads: number;
-  readonly headDim: number;
+  /** Channels of a head's query and key, and of its value and result. */
+  readonly keyDim: number;
+  readonly valueDim: number;
   /** What multiplies q·k before the score formula. */
   readonly scale: number;
   readonly formulas: AttentionFormulas;
@@ -75,6 +99,8 @@ export interface AttentionRequest extends AttentionShape {
   readonly k: Input;
   readonly v: Input;
   readonly documents: Input;
+  /** A logit per head that takes part in the softmax and has no value. */
+  readonly sinks: Input | undefined;
   readonly out: Output;
   readonly logSumExp: Output;
 }
@@ -105,6 +131,7 @@ export interface PagedAttentionRequest extends AttentionShape {
   readonly positions: Input;
   readonly pageTable: Input;
   readonly rowTiles: Input;
+  readonly sinks: Input | undefined;
   readonly out: Output;
 }
 
@@ -246,6 +273,7 @@ export interface GroupedWgradRequest {
 export type SkeletonRequest =
   | FormulaRequest
   | MatmulRequest
+  | MatmulHeadsRequest
   | LinearCrossEntropyRequest
   | AttentionRequest
   | AttentionBackwardRequest

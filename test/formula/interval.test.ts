@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { evaluateFormula } from "../../compiler/formula/evaluate.ts";
 import type { Formula } from "../../compiler/formula/formula.ts";
 import { classifyBlock, intervalProgram } from "../../compiler/formula/interval.ts";
-import { maskFormula } from "../ops/cases.ts";
+import { maskFormula } from "../ops/attention-cases.ts";
 
 interface Block {
   readonly q: number;

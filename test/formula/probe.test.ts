@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { buildPrograms } from "../../compiler/compile.ts";
 import { findLaterKey } from "../../compiler/formula/probe.ts";
 import { specOf } from "../language/spec-text.ts";
-import { maskFormula } from "../ops/cases.ts";
+import { maskFormula } from "../ops/attention-cases.ts";
 import { tinySpec } from "../runtime/tiny-model.ts";
 
 const warnings = (override: string) => buildPrograms(specOf(tinySpec, [override])).warnings;

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { evaluateFormula, valueIndex } from "../../compiler/formula/evaluate.ts";
 import { postorder } from "../../compiler/formula/terms.ts";
 import { readSpecText, smallSpecWith } from "../language/spec-text.ts";
-import { maskFormula } from "../ops/cases.ts";
+import { maskFormula } from "../ops/attention-cases.ts";
 
 const positions = [0, 1, 2, 7, 100, 198, 199];
 

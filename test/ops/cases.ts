@@ -1,32 +1,12 @@
 // One or more cases per op, with ragged sizes: what the gradient check and every device's conformance run over.
 
 import type { Formula } from "../../compiler/formula/formula.ts";
-import { ELEMENT, LANE, ROW, UNIFORM } from "../../compiler/formula/terms.ts";
-import { type Dim, dim, tensor } from "../../compiler/graph/types.ts";
+import { ELEMENT } from "../../compiler/formula/terms.ts";
+import { dim, tensor } from "../../compiler/graph/types.ts";
 import { ops } from "../../compiler/ops/index.ts";
-import {
-  type CaseInput,
-  formulaFrom,
-  index,
-  type OpCase,
-  type ParameterTable,
-  positive,
-  real,
-  scalar,
-  state,
-} from "./case-parts.ts";
+import { attentionCases, columnCases, pagedCases, ropeCases } from "./attention-cases.ts";
+import { type CaseInput, formulaFrom, index, type OpCase, positive, real, scalar, state } from "./case-parts.ts";
 import { expertCases } from "./expert-cases.ts";
-
-/** No case has more positions than 200. */
-const position = { low: 0, high: 199 };
-const pair: ParameterTable = {
-  q: [ROW, "integer", position],
-  k: [LANE, "integer", position],
-  head: [UNIFORM, "integer", { low: 0, high: 15 }],
-};
-const scoreFormula = (text: string): Formula => formulaFrom(text, { s: [ELEMENT], ...pair });
-export const maskFormula = (text: string): Formula =>
-  formulaFrom(text, { ...pair, same_document: [ELEMENT, "condition"] }, "condition");
 
 const rows = (n: number) => dim("rows", n);
 const width = (n: number) => dim("width", n);
@@ -76,28 +56,6 @@ function activationCases(): OpCase[] {
   );
 }
 
-function ropeCases(): OpCase[] {
-  const cases = [
-    { tokens: 5, heads: 3, headDim: 10, layout: "half" },
-    { tokens: 9, heads: 2, headDim: 32, layout: "half" },
-    { tokens: 4, heads: 3, headDim: 6, layout: "interleaved" },
-    { tokens: 1, heads: 1, headDim: 16, layout: "interleaved" },
-  ];
-  return cases.map(({ tokens, heads, headDim, layout }) => {
-    const half = dim("half", headDim / 2);
-    return {
-      op: "rope",
-      title: `${layout} ${tokens} tokens, ${heads} heads of ${headDim}`,
-      inputs: [
-        real("x", 2, rows(tokens), dim("projected", heads * headDim)),
-        { ...real("cos", 1, rows(tokens), half), isConstant: true },
-        { ...real("sin", 1, rows(tokens), half), isConstant: true },
-      ],
-      attributes: { heads, headDim, layout },
-    };
-  });
-}
-
 function linearCases(): OpCase[] {
   const sizes: readonly (readonly [m: number, n: number, k: number])[] = [
     [1, 1, 1],
@@ -136,75 +94,6 @@ function linearCases(): OpCase[] {
       })),
     ];
   });
-}
-
-const masks = [
-  "k <= q",
-  "k <= q && same_document",
-  "k <= q && q - k < 5 || k == 0 && q > 3",
-  "q - k < 3 && k - q < 3",
-  "k < q",
-];
-const scores = ["s", "30 * tanh(s / 30)", "s - 0.25 * (head + 1) * (q - k)"];
-
-/** Whole numbers that leave 32 bits: kernels decide such comparisons before they run, and compute such scores in floats. */
-const large: readonly (readonly [score: string, mask: string])[] = [
-  ["s", "k <= q && q - k <= 3e9"],
-  ["s", "k <= q && k * 15000000 < 3e9"],
-  ["s", "k <= q && q - k < 1e30"],
-  ["s", "k <= q && k > -3e9 && q - k < 4294967300"],
-  ["s - abs(3e9 * (q - k)) / 6e9", "k <= q"],
-  ["s - max(1e9 * k, q) / 1e10", "k <= q && q * k * 10 < 4001"],
-  ["s * 3 * k / 40 + if(3 * k - q < 5, 1, 0)", "k <= q"],
-];
-
-function attentionCases(): OpCase[] {
-  const sizes = [
-    { sequences: 1, sequence: 1, heads: 1, kvHeads: 1, headDim: 4 },
-    { sequences: 2, sequence: 7, heads: 2, kvHeads: 1, headDim: 6 },
-    { sequences: 1, sequence: 40, heads: 4, kvHeads: 2, headDim: 16 },
-    { sequences: 2, sequence: 70, heads: 3, kvHeads: 3, headDim: 20 },
-    { sequences: 1, sequence: 150, heads: 2, kvHeads: 1, headDim: 32 },
-  ];
-  const ordinary = sizes.flatMap((size, i) =>
-    masks.map((mask, j) => attentionCase(size, scores[(i + j) % scores.length], mask)),
-  );
-  return [...ordinary, ...large.map(([score, mask]) => attentionCase(sizes[4], score, mask))];
-}
-
-interface AttentionSize {
-  readonly sequences: number;
-  readonly sequence: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-}
-
-function attentionCase(
-  { sequences, sequence, heads, kvHeads, headDim }: AttentionSize,
-  score: string,
-  mask: string,
-): OpCase {
-  const tokens = rows(sequences * sequence);
-  const [queries, keys] = [dim("queries", heads * headDim), dim("keys", kvHeads * headDim)];
-  return {
-    op: "attention",
-    title: `${sequences}x${sequence}, ${heads}/${kvHeads} heads of ${headDim}, ${score}, ${mask}`,
-    inputs: [
-      real("q", 2, tokens, queries),
-      real("k", 2, tokens, keys),
-      real("v", 1, tokens, keys),
-      { name: "documents", type: tensor("i32", tokens), make: (i) => Math.floor(i / 5) },
-    ],
-    attributes: {
-      heads,
-      kvHeads,
-      headDim,
-      sequence,
-      scale: 1 / Math.sqrt(headDim),
-      formulas: { score: scoreFormula(score), mask: maskFormula(mask) },
-    },
-  };
 }
 
 function crossEntropyCases(): OpCase[] {
@@ -276,44 +165,6 @@ function gatherCases(): OpCase[] {
       },
     ];
   });
-}
-
-function pagedCases(): OpCase[] {
-  const [heads, kvHeads, headDim, page] = [4, 2, 12, 4];
-  const [queries, keys, slots] = [dim("queries", heads * headDim), dim("keys", kvHeads * headDim), dim("slots", 96)];
-  // Three sequences: 1 new token at position 0, 5 new ones after 9, 1 new one after 40; pages out of order.
-  const positions = [0, 9, 10, 11, 12, 13, 40];
-  const tiles = [0, 0, 1, 1, 1, 1, 3, 14, 1, 4, 2, 14, 2, 6, 1, 41, 0, 0, 0, 0];
-  const given = (name: string, values: readonly number[], ...dims: Dim[]): CaseInput => ({
-    name,
-    type: tensor("i32", ...dims),
-    make: (i) => values[i],
-  });
-  const table = [
-    ...[3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-    ...[7, 2, 20, 5, 0, 0, 0, 0, 0, 0, 0],
-    ...[1, 4, 6, 8, 9, 10, 11, 12, 13, 14, 23],
-  ];
-  return ["k <= q", "k <= q && q - k < 6"].map((mask, i) => ({
-    op: "attention_paged",
-    title: mask,
-    inputs: [
-      real("q", 2, rows(7), queries),
-      real("k_cache", 2, slots, keys),
-      real("v_cache", 1, slots, keys),
-      given("positions", positions, rows(7)),
-      given("page_table", table, dim("sequences", 3), dim("table", 11)),
-      given("row_tiles", tiles, dim("tiles", 5), dim("tile_fields", 4)),
-    ],
-    attributes: {
-      heads,
-      kvHeads,
-      headDim,
-      page,
-      scale: 1 / Math.sqrt(headDim),
-      formulas: { score: scoreFormula(scores[i]), mask: maskFormula(mask) },
-    },
-  }));
 }
 
 function adamwCase(r: number, w: number, finite: number): OpCase {
@@ -390,6 +241,7 @@ export const opCases: readonly OpCase[] = [
   ...updateScalarsCases(),
   ...activationCases(),
   ...ropeCases(),
+  ...columnCases(),
   ...linearCases(),
   ...attentionCases(),
   ...pagedCases(),
@@ -399,7 +251,7 @@ export const opCases: readonly OpCase[] = [
 ];
 
 /** Ops that only other ops' gradients make: their cases are derived from those. */
-const derivedOps: readonly string[] = ["formula", "attention_backward"];
+const derivedOps: readonly string[] = ["formula", "attention_backward", "head_products", "sink_gradient"];
 
 export const opsWithoutCase = (): string[] =>
   [...ops.keys()].filter((name) => !derivedOps.includes(name) && !opCases.some((c) => c.op === name));

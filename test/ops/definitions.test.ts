@@ -30,14 +30,15 @@ const definitions: Readonly<Record<string, Definition>> = {
       return (value / Math.sqrt(meanSquare + numberOf(eps))) * gain[i % width];
     }),
   ],
-  // arXiv:2104.09864, equation 34: the complex number of a pair times cos + i sin.
-  rope: ({ data: [x, cos, sin], dims: [[rows, width]], attributes: { heads, headDim, layout } }) => {
-    const [size, half] = [numberOf(headDim), numberOf(headDim) / 2];
-    const y = new Float64Array(x.length);
+  // arXiv:2104.09864, equation 34: the complex number of a pair times cos + i sin; channels beyond the tables stay.
+  rope: ({ data: [x, cos, sin], dims: [[rows, width], [, half]], attributes: { heads, headDim, layout, turned } }) => {
+    const size = numberOf(headDim);
+    const start = turned === "last" ? size - 2 * half : 0;
+    const y = x.slice();
     for (let row = 0; row < rows; row++) {
       for (let head = 0; head < numberOf(heads); head++) {
         for (let pair = 0; pair < half; pair++) {
-          const base = row * width + head * size;
+          const base = row * width + head * size + start;
           const [re, im] =
             layout === "half" ? [base + pair, base + pair + half] : [base + 2 * pair, base + 2 * pair + 1];
           const [c, s] = [cos[row * half + pair], sin[row * half + pair]];
@@ -47,6 +48,70 @@ const definitions: Readonly<Record<string, Definition>> = {
       }
     }
     return [y];
+  },
+  // Qwen3: root mean square 1 over each head's channels.
+  rms_norm_heads: ({ data: [x, gain], attributes: { eps } }) => {
+    const size = gain.length;
+    const squares = x.map((_, i) => {
+      const start = i - (i % size);
+      return x.subarray(start, start + size).reduce((sum, value) => sum + value ** 2, 0) / size;
+    });
+    return [x.map((value, i) => (value / Math.sqrt(squares[i] + numberOf(eps))) * gain[i % size])];
+  },
+  add_bias: ({ data: [x, bias] }) => [x.map((value, i) => value + bias[i % bias.length])],
+  split_columns: ({ data: [x], dims: [[rows, width]], title }) => {
+    const first = Number(/heads of (\d+),/.exec(title)?.[1]);
+    const columns = (from: number, to: number) =>
+      Array.from({ length: rows }, (_, row) => [...x.subarray(row * width + from, row * width + to)]).flat();
+    return [columns(0, first), columns(first, width)];
+  },
+  join_columns: ({ data: [a, b], dims: [[rows, first], [, second]] }) => [
+    Array.from({ length: rows }, (_, row) => [
+      ...a.subarray(row * first, (row + 1) * first),
+      ...b.subarray(row * second, (row + 1) * second),
+    ]).flat(),
+  ],
+  // arXiv:2405.04434, equations 14 to 17: k = [k^C; k^R], k^R the same in all heads; per head the up-projection has k^C, v.
+  latent_keys_values: ({ data: [kv, rope], dims: [[rows]], attributes: { heads, nopeDim, ropeDim, valueDim } }) => {
+    const [n, r, w] = [numberOf(nopeDim), numberOf(ropeDim), numberOf(valueDim)];
+    const [k, v]: [number[], number[]] = [[], []];
+    for (let row = 0; row < rows; row++) {
+      for (let head = 0; head < numberOf(heads); head++) {
+        const start = (row * numberOf(heads) + head) * (n + w);
+        k.push(...kv.subarray(start, start + n), ...rope.subarray(row * r, (row + 1) * r));
+        v.push(...kv.subarray(start + n, start + n + w));
+      }
+    }
+    return [k, v];
+  },
+  // arXiv:2405.04434, appendix C: W_UK absorbed into W_UQ, W_UV into W_O; the rope channels are beside them.
+  absorb_queries: ({
+    data: [q, weight],
+    dims: [[rows], [, rank]],
+    attributes: { heads, nopeDim, ropeDim, valueDim },
+  }) => {
+    const [h, n, r, w] = [heads, nopeDim, ropeDim, valueDim].map(numberOf);
+    return [
+      Array.from({ length: rows * h }, (_, i) => {
+        const query = q.subarray(i * (n + r), (i + 1) * (n + r));
+        const row = (channel: number) => ((i % h) * (n + w) + channel) * rank;
+        const latent = Array.from({ length: rank }, (_, c) =>
+          query.subarray(0, n).reduce((sum, value, channel) => sum + value * weight[row(channel) + c], 0),
+        );
+        return [...latent, ...query.subarray(n)];
+      }).flat(),
+    ];
+  },
+  absorb_values: ({ data: [o, weight], dims: [[rows], [, rank]], attributes: { heads, nopeDim, valueDim } }) => {
+    const [h, n, w] = [heads, nopeDim, valueDim].map(numberOf);
+    return [
+      Array.from({ length: rows * h * w }, (_, i) => {
+        const [head, channel] = [Math.floor(i / w) % h, i % w];
+        const from = (head * (n + w) + n + channel) * rank;
+        const latent = o.subarray(Math.floor(i / w) * rank, (Math.floor(i / w) + 1) * rank);
+        return latent.reduce((sum, value, c) => sum + value * weight[from + c], 0);
+      }),
+    ];
   },
   // arXiv:1711.05101, algorithm 2, lines 6 to 12, with the schedule in the learning rate.
   adamw: ({
@@ -87,11 +152,13 @@ const definitions: Readonly<Record<string, Definition>> = {
     return [Array.from({ length: rows }, (_, row) => loss(row))];
   },
   // arXiv:1706.03762, equation 1; a query head reads the key head of its group, arXiv:2305.13245.
-  attention: ({ data: [q, k, v, documents], dims: [[rows]], attributes, title }) => {
-    const [heads, kvHeads, size, sequence] = ["heads", "kvHeads", "headDim", "sequence"].map((n) =>
+  // A sink is a logit more in the softmax's sum, as in gpt-oss.
+  attention: ({ data: [q, k, v, documents, sinks], dims: [[rows]], attributes, title }) => {
+    const [heads, kvHeads, size, values, sequence] = ["heads", "kvHeads", "keyDim", "valueDim", "sequence"].map((n) =>
       numberOf(attributes[n]),
     );
-    const out = new Float64Array(rows * heads * size);
+    const out = new Float64Array(rows * heads * values);
+    const logSumExp = new Float64Array(rows * heads);
     const sees = (i: number, j: number) => {
       const isWithin = Math.floor(i / sequence) === Math.floor(j / sequence) && j <= i;
       return isWithin && (!title.includes("same_document") || documents[i] === documents[j]);
@@ -105,20 +172,21 @@ const definitions: Readonly<Record<string, Definition>> = {
             product += q[(i * heads + head) * size + c] * k[(j * kvHeads + group) * size + c];
           return sees(i, j) ? Math.exp(product / Math.sqrt(size)) : 0;
         });
-        const total = weights.reduce((a, b) => a + b, 0);
-        for (let c = 0; c < size; c++) {
-          const sum = weights.reduce((a, weight, j) => a + weight * v[(j * kvHeads + group) * size + c], 0);
-          out[(i * heads + head) * size + c] = sum / total;
+        const total = weights.reduce((a, b) => a + b, sinks === undefined ? 0 : Math.exp(sinks[head]));
+        logSumExp[i * heads + head] = Math.log(total);
+        for (let c = 0; c < values; c++) {
+          const sum = weights.reduce((a, weight, j) => a + weight * v[(j * kvHeads + group) * values + c], 0);
+          out[(i * heads + head) * values + c] = sum / total;
         }
       }
     }
-    return [out, undefined];
+    return [out, logSumExp];
   },
 };
 
 /** Scores and masks other than the plain ones are formulas of a spec; their meaning is tested as formulas. */
 const isPlain = ({ op, title }: OpCase): boolean =>
-  op !== "attention" || / of \d+, s, k <= q( && same_document)?$/.test(title);
+  op !== "attention" || / of \d+( and \d+)?( with sinks)?, s, k <= q( && same_document)?$/.test(title);
 
 const defined = opCases.filter((c) => c.op in definitions && isPlain(c));
 

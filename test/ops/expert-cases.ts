@@ -251,12 +251,6 @@ export const expertCases = (): OpCase[] => [
   ...routings.flatMap((routing) => [routerBackwardCase(routing, true, 2.5), routerBackwardCase(routing, false, 1)]),
   ...balanceCases(),
   {
-    op: "concat",
-    title: "7x13",
-    inputs: ["a", "b"].map((name) => real(name, 1, dim("rows", 7), dim("width", 13))),
-    attributes: null,
-  },
-  {
     op: "add_bias",
     title: "7x13",
     inputs: [real("x", 1, dim("rows", 7), dim("width", 13)), real("bias", 1, dim("width", 13))],

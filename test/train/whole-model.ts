@@ -12,6 +12,7 @@ import { tileChooser } from "../../compiler/kernels/tile.ts";
 import type { Tensor } from "../../compiler/ops/contract.ts";
 import { opOf } from "../../compiler/ops/index.ts";
 import { fuse } from "../../compiler/passes/fuse.ts";
+import type { Spec } from "../../compiler/spec/spec.ts";
 import { ropeTable } from "../../runtime/constants.ts";
 import type { Manifest } from "../../runtime/contract.ts";
 import type { Counts, Device } from "../../runtime/device.ts";
@@ -27,8 +28,10 @@ export interface WholeModel {
   readonly device: Device;
 }
 
-export async function openWholeModel(text: string, overrides: readonly string[] = []): Promise<WholeModel> {
-  const spec = specOf(text, overrides);
+export const openWholeModel = (text: string, overrides: readonly string[] = []): Promise<WholeModel> =>
+  openWholeSpec(specOf(text, overrides));
+
+export async function openWholeSpec(spec: Spec): Promise<WholeModel> {
   const programs = buildPrograms(spec);
   const fused = programs.graphs.map(fuse);
   const tileOf = tileChooser(spec.tiles, countsOf(spec));

@@ -198,19 +198,20 @@ const roundUp = (value: number, to: number): number => Math.ceil(value / to) * t
 /** Bytes that all three templates share. */
 function commonView(kernel: AnyAttentionKernel): Record<string, unknown> {
   const { name } = kernel.facts;
-  const { headDim, heads, kvHeads, layout } = kernel;
+  const { keyDim, valueDim, heads, kvHeads, layout } = kernel;
   return {
     name,
-    headDim,
-    kvHeads,
+    keyDim,
     groupHeads: heads / kvHeads,
-    headBytes: headDim * 4,
-    headPanels: Math.ceil(headDim / 16),
+    keyBytes: keyDim * 4,
+    valueBytes: valueDim * 4,
+    valuePanels: Math.ceil(valueDim / 16),
     queryBlock: kernel.queryBlock,
     keyBlock: kernel.keyBlock,
     qPitch: kernel.qPitch * 4,
-    kvPitch: kernel.kvPitch * 4,
-    panelBytes: roundUp(headDim, 4) * 64,
+    kPitch: kernel.kPitch * 4,
+    vPitch: kernel.vPitch * 4,
+    outPitch: kernel.outPitch * 4,
     ...layout,
     ...classifyView(kernel),
   };
@@ -235,22 +236,47 @@ export function productView(
   return { name, aRow: a.row, aRow2: 2 * a.row, aDepth: a.depth, bPanel: b.panel, bDepth: b.depth, outPitch };
 }
 
-/** q · kᵀ from transposed keys. */
-const scoresProduct = (kernel: AttentionNumbers & { facts: { name: string } }): ProductView =>
-  productView(
-    `${kernel.facts.name}.scores`,
-    { row: kernel.qPitch * 4, depth: 4 },
-    { panel: roundUp(kernel.headDim, 4) * 64, depth: 64 },
-    kernel.layout.scoresPitch,
-  );
+/** Functions that differ in nothing but their names are written once; `named` says which name stands for which. */
+class Functions<V extends { readonly name: string }> {
+  readonly all: V[] = [];
+
+  /** The name of the function that does what `view` does. */
+  add(view: V): string {
+    const numbers = ({ name, ...rest }: V) => JSON.stringify(rest);
+    const known = this.all.find((other) => numbers(other) === numbers(view));
+    if (known === undefined) this.all.push(view);
+    return known?.name ?? view.name;
+  }
+}
+
+/** Rows against transposed rows of `channels` columns: q · kᵀ, and d_out · vᵀ. */
+const scoresProduct = (name: string, pitch: number, channels: number, { layout }: AttentionNumbers): ProductView =>
+  productView(name, { row: pitch * 4, depth: 4 }, { panel: roundUp(channels, 4) * 64, depth: 64 }, layout.scoresPitch);
+
+interface PackView {
+  readonly name: string;
+  readonly transpose: string;
+  readonly pitch: number;
+  readonly channels: number;
+  readonly panelBytes: number;
+}
+
+const packView = (name: string, transpose: string, pitch: number, channels: number): PackView => ({
+  name,
+  transpose,
+  pitch,
+  channels,
+  panelBytes: roundUp(channels, 4) * 64,
+});
 
 function forwardView(
   kernel: AttentionKernel | AttentionPagedKernel,
+  tileHeads: number,
+  keyPitch: number,
   valuePitch: number,
-  packPitch: number,
 ): Record<string, unknown> {
   const { name } = kernel.facts;
-  const { layout } = kernel;
+  const { layout, qPitch, keyDim, hasSinks, queryChunk } = kernel;
   const formulas = new PairFormulas(kernel);
   const { code } = formulas;
   const lowest = code.float(lowestScore);
@@ -273,7 +299,7 @@ function forwardView(
     ...commonView(kernel),
     constants: [...constants.values()],
     products: [
-      scoresProduct(kernel),
+      scoresProduct(`${name}.scores`, qPitch, keyDim, kernel),
       productView(
         `${name}.values`,
         { row: layout.scoresPitch, depth: 4 },
@@ -281,8 +307,12 @@ function forwardView(
         layout.accPitch,
       ),
     ],
-    transposes: [{ name: `${name}.transpose`, pitch: packPitch }],
-    packPitch,
+    transposes: [{ name: `${name}.transpose`, pitch: keyPitch }],
+    packs: [packView(`${name}.pack`, `${name}.transpose`, keyPitch, keyDim)],
+    hasSinks,
+    tileHeadsBytes: tileHeads * 4,
+    chunkBytes: queryChunk * 4,
+    mostToTotal: layout.mostOffset - layout.totalOffset,
     lowest,
     plainScoreLines,
     maskedScoreLines,
@@ -297,56 +327,85 @@ function forwardView(
 }
 
 export function attentionView(kernel: AttentionKernel): AttentionView {
-  const { sequence, queryChunk, kvHeads, kvPitch, logSumExpPitch } = kernel;
+  const { sequence, queryChunk, heads, kvHeads, kPitch, vPitch, logSumExpPitch } = kernel;
   const chunks = Math.ceil(sequence / queryChunk);
   const numbers = {
     sequence,
     queryChunk,
     chunks,
+    kvHeads,
     tilesPerSequence: chunks * kvHeads,
     logSumExpPitch: logSumExpPitch * 4,
   };
-  return { ...forwardView(kernel, kvPitch * 4, kvPitch * 4), ...numbers };
+  return { ...forwardView(kernel, heads / kvHeads, kPitch * 4, vPitch * 4), ...numbers };
 }
 
 export function attentionPagedView(kernel: AttentionPagedKernel): AttentionView {
-  const { page, queryChunk, tablePitch, tilePitch, layout } = kernel;
-  const numbers = { page, queryChunk, tablePitch: tablePitch * 4, tilePitch: tilePitch * 4, logSumExpPitch: 0 };
-  return { ...forwardView(kernel, layout.rowPitch, layout.rowPitch), ...numbers };
+  const { page, queryChunk, tileHeads, heads, sharesRows, tablePitch, tilePitch, layout } = kernel;
+  const tiles = { tileHeads, headTiles: heads / tileHeads, copiesValues: !sharesRows };
+  const numbers = {
+    page,
+    queryChunk,
+    ...tiles,
+    tablePitch: tablePitch * 4,
+    tilePitch: tilePitch * 4,
+    logSumExpPitch: 0,
+  };
+  return { ...forwardView(kernel, tileHeads, layout.rowPitch, layout.rowPitch), ...numbers };
 }
 
 export function attentionBackwardView(kernel: AttentionBackwardKernel): AttentionView {
   const { name } = kernel.facts;
-  const { layout, headDim, sequence } = kernel;
-  const [qPitch, kvPitch] = [kernel.qPitch * 4, kernel.kvPitch * 4];
+  const { layout, keyDim, valueDim, sequence, kvHeads } = kernel;
+  const [qPitch, kPitch, vPitch, outPitch] = [kernel.qPitch, kernel.kPitch, kernel.vPitch, kernel.outPitch];
   const formulas = new PairFormulas(kernel);
   const plainGradientLines = formulas.lines(() => formulas.gradient(false));
   const maskedGradientLines = formulas.lines(() => formulas.gradient(true));
   const { code } = formulas;
+  const [products, transposes, packs] = [
+    new Functions<ProductView>(),
+    new Functions<{ readonly name: string; readonly pitch: number }>(),
+    new Functions<PackView>(),
+  ];
+  const fromRows = (to: string, pitch: number): ProductView =>
+    productView(
+      `${name}.${to}`,
+      { row: 4, depth: layout.scoresPitch },
+      { panel: 64, depth: pitch * 4 },
+      layout.accPitch,
+    );
+  const pack = (what: string, pitch: number, channels: number): string => {
+    const transpose = transposes.add({ name: `${name}.transpose${what}`, pitch: pitch * 4 });
+    return packs.add(packView(`${name}.pack${what}`, transpose, pitch * 4, channels));
+  };
   return {
     ...commonView(kernel),
+    kvHeads,
+    valueDim,
     sequence,
-    groupBytes: (kernel.heads / kernel.kvHeads) * headDim * 4,
+    groupKeyBytes: (kernel.heads / kvHeads) * keyDim * 4,
+    groupValueBytes: (kernel.heads / kvHeads) * valueDim * 4,
     logSumExpPitch: kernel.logSumExpPitch * 4,
-    headVectorBytes: Math.floor(headDim / 4) * 16,
-    packPitch: kvPitch,
+    keyVectorBytes: Math.floor(keyDim / 4) * 16,
+    keyPanels: Math.ceil(keyDim / 16),
     constants: code.constants,
-    products: [
-      scoresProduct(kernel),
-      productView(
-        `${name}.to_keys`,
-        { row: 4, depth: layout.scoresPitch },
-        { panel: 64, depth: qPitch },
-        layout.accPitch,
-      ),
+    scores: products.add(scoresProduct(`${name}.scores`, qPitch, keyDim, kernel)),
+    valueScores: products.add(scoresProduct(`${name}.value_scores`, outPitch, valueDim, kernel)),
+    toKeys: products.add(fromRows("to_keys", qPitch)),
+    toValues: products.add(fromRows("to_values", outPitch)),
+    toQueries: products.add(
       productView(
         `${name}.to_queries`,
         { row: layout.scoresPitch, depth: 4 },
-        { panel: 64, depth: kvPitch },
+        { panel: 64, depth: kPitch * 4 },
         layout.accPitch,
       ),
-    ],
-    transposes: [{ name: `${name}.transpose`, pitch: kvPitch }],
+    ),
+    packKeys: pack("", kPitch, keyDim),
+    packValues: pack("_values", vPitch, valueDim),
+    products: products.all,
+    transposes: transposes.all,
+    packs: packs.all,
     plainGradientLines,
     maskedGradientLines,
     attendLocals: code.locals,

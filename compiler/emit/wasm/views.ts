@@ -25,6 +25,7 @@ import {
   routerView,
 } from "./experts.ts";
 import { formulaView } from "./formula.ts";
+import { matmulHeadsView, packHeadsView } from "./matmul-heads.ts";
 
 /** Name of a template and what it is rendered with. */
 export interface TemplateView {
@@ -55,6 +56,10 @@ function numbersOf(kernel: Kernel): object {
       return packView(kernel);
     case "column-sum":
       return columnSumView(kernel);
+    case "matmul-heads":
+      return matmulHeadsView(kernel);
+    case "pack-heads":
+      return packHeadsView(kernel);
     case "gather":
       return gatherView(kernel);
     case "scatter-add":

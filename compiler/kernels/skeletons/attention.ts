@@ -20,7 +20,7 @@ const keyBlock = 64;
 /** Also the most rows of a row tile in `extend`. */
 export const queryChunk = 64;
 
-type Shape = Pick<AttentionRequest, "heads" | "kvHeads" | "headDim" | "scale" | "formulas">;
+type Shape = Pick<AttentionRequest, "heads" | "kvHeads" | "keyDim" | "valueDim" | "scale" | "formulas">;
 
 /** Consecutive areas of scratch, each on 64 bytes. */
 class ScratchPlan {
@@ -38,49 +38,47 @@ class ScratchPlan {
 }
 
 /** A row of one head in scratch: whole panels, an odd number of lines apart. */
-function accumulatorPitch(headDim: number): number {
-  const lines = Math.ceil(headDim / 16);
+function accumulatorPitch(channels: number): number {
+  const lines = Math.ceil(channels / 16);
   return (lines + 1 - (lines % 2)) * 64;
 }
 
 const scoresPitch = (keyBlock + 16) * 4;
-const panelBytes = (headDim: number): number => Math.ceil(headDim / 4) * 4 * 64;
+const panelBytes = (channels: number): number => Math.ceil(channels / 4) * 4 * 64;
 const keyPanels = keyBlock / 16;
 
 function forwardLayout(
-  { heads, kvHeads, headDim }: Shape,
-  copiesRows: boolean,
+  { keyDim, valueDim }: Shape,
+  tileHeads: number,
+  copies: "nothing" | "keys and values" | "shared rows",
 ): { layout: ScratchLayout; scratch: number } {
   const plan = new ScratchPlan();
-  const accPitch = accumulatorPitch(headDim);
-  const rows = (heads / kvHeads) * queryChunk;
+  const accPitch = accumulatorPitch(valueDim);
+  const rows = tileHeads * queryChunk;
   const statisticsBytes = rows * 4;
-  const panelsOffset = plan.area(keyPanels * panelBytes(headDim));
+  const panelsOffset = plan.area(keyPanels * panelBytes(keyDim));
   const scoresOffset = plan.area(queryBlock * scoresPitch);
   const accOffset = plan.area((rows + 1) * accPitch);
   const totalOffset = plan.area(statisticsBytes);
   const resetBytes = plan.bytes - accOffset;
   const mostOffset = plan.area(statisticsBytes);
-  const copies = copiesRows
-    ? {
-        rowPitch: accPitch,
-        keyRowsOffset: plan.area((keyBlock + 1) * accPitch),
-        valueRowsOffset: plan.area((keyBlock + 1) * accPitch),
-      }
-    : {};
   const offsets = { panelsOffset, scoresOffset, accOffset, totalOffset, mostOffset, resetBytes, statisticsBytes };
-  const layout = { ...offsets, ...copies, scoresPitch, accPitch, accBytes: Math.ceil(headDim / 4) * 16 };
-  return { layout, scratch: plan.bytes };
+  const common = { ...offsets, scoresPitch, accPitch, accBytes: Math.ceil(valueDim / 4) * 16 };
+  if (copies === "nothing") return { layout: common, scratch: plan.bytes };
+  const rowPitch = accumulatorPitch(Math.max(keyDim, valueDim));
+  const keyRowsOffset = plan.area((keyBlock + 1) * rowPitch);
+  const valueRowsOffset = copies === "shared rows" ? keyRowsOffset : plan.area((keyBlock + 1) * rowPitch);
+  return { layout: { ...common, rowPitch, keyRowsOffset, valueRowsOffset }, scratch: plan.bytes };
 }
 
 function backwardLayout(
-  { heads, kvHeads, headDim }: Shape,
+  { heads, kvHeads, keyDim, valueDim }: Shape,
   sequence: number,
 ): { layout: ScratchLayout; scratch: number } {
   const plan = new ScratchPlan();
-  const accPitch = accumulatorPitch(headDim);
-  const panelsOffset = plan.area(keyPanels * panelBytes(headDim));
-  const valuePanelsOffset = plan.area(keyPanels * panelBytes(headDim));
+  const accPitch = accumulatorPitch(Math.max(keyDim, valueDim));
+  const panelsOffset = plan.area(keyPanels * panelBytes(keyDim));
+  const valuePanelsOffset = plan.area(keyPanels * panelBytes(valueDim));
   const scoresOffset = plan.area((queryBlock + 1) * scoresPitch);
   const dScoresOffset = plan.area((queryBlock + 1) * scoresPitch);
   const dKeysOffset = plan.area((keyBlock + 1) * accPitch);
@@ -126,29 +124,55 @@ function describeBlocks(mask: Formula, heads: number, sequence: number): string 
   return `of ${skipped + tested + passed} blocks of ${queryBlock} queries by ${keyBlock} keys the mask skips ${skipped}, tests ${tested} and passes ${passed}`;
 }
 
-const numbersOf = ({ heads, kvHeads, headDim, scale, formulas }: Shape, q: PlannedTensor, k: PlannedTensor) => ({
+const numbersOf = (
+  { heads, kvHeads, keyDim, valueDim, scale, formulas }: Shape,
+  [q, k, v]: readonly PlannedTensor[],
+  out: PlannedTensor,
+) => ({
   heads,
   kvHeads,
-  headDim,
+  keyDim,
+  valueDim,
   scale,
   score: formulas.score,
   mask: formulas.mask,
   queryBlock,
   keyBlock,
   qPitch: pitchOf(q),
-  kvPitch: pitchOf(k),
+  kPitch: pitchOf(k),
+  vPitch: pitchOf(v),
+  outPitch: pitchOf(out),
 });
 
-const shapeParts = ({ heads, kvHeads, headDim, scale, formulas }: Shape) => [
+const shapeParts = ({ heads, kvHeads, keyDim, valueDim, scale, formulas }: Shape) => [
   heads,
   kvHeads,
-  headDim,
+  keyDim,
+  valueDim,
   scale,
   formulas.score,
   formulas.mask,
 ];
 
-const shapeName = ({ heads, kvHeads, headDim }: Shape): string => `h${heads}kv${kvHeads}d${headDim}`;
+const shapeName = ({ heads, kvHeads, keyDim, valueDim }: Shape): string =>
+  `h${heads}kv${kvHeads}d${keyDim}${valueDim === keyDim ? "" : `v${valueDim}`}`;
+
+/** The sinks of a node as its last operand, if it has any. */
+function sinksOf(planner: NodePlanner, index: number | undefined) {
+  if (index === undefined) return { operands: [], facts: [], hasSinks: false, suffix: "" };
+  const tensor = planner.input(index);
+  return { operands: [read(tensor)], facts: [{ name: "sinks", tensor }], hasSinks: true, suffix: "_sinks" };
+}
+
+/** The most heads of a tile over the cache: all of them have accumulators in scratch, and more tiles busy more threads. */
+const mostTileHeads = 4;
+
+function tileHeadsOf({ heads, kvHeads }: Shape): number {
+  const shared = heads / kvHeads;
+  let most = Math.min(mostTileHeads, shared);
+  while (shared % most !== 0) most--;
+  return most;
+}
 
 export function planAttention(planner: NodePlanner, request: AttentionRequest): void {
   const { sequence, kvHeads } = request;
@@ -156,27 +180,29 @@ export function planAttention(planner: NodePlanner, request: AttentionRequest): 
   const [out, logSumExp] = [planner.output(request.out), planner.output(request.logSumExp)];
   const names = ["q", "k", "v", "documents", "out", "log_sum_exp"];
   const tensors = [...inputs, out, logSumExp];
+  const sinks = sinksOf(planner, request.sinks);
   const chunks = Math.ceil(sequence / queryChunk);
   const sequences = rowsOf(inputs[0].type) / sequence;
   noteBlocks(planner, request, sequence);
   planner.launch({
     kernel: planner.kernels.get<AttentionKernel>(
-      ["attention", ...shapeParts(request), sequence, ...tensors.map(pitchOf)],
+      ["attention", ...shapeParts(request), sequence, ...tensors.map(pitchOf), sinks.suffix],
       () => ({
         template: "attention",
         facts: planner.facts(
-          `attention_${shapeName(request)}_t${sequence}`,
-          names.map((name, i) => ({ name, tensor: tensors[i] })),
+          `attention_${shapeName(request)}_t${sequence}${sinks.suffix}`,
+          [...names.map((name, i) => ({ name, tensor: tensors[i] })), ...sinks.facts],
           `${queryChunk} queries of the heads that share a key-value head, in blocks of ${queryBlock} by ${keyBlock}`,
         ),
-        ...numbersOf(request, inputs[0], inputs[1]),
-        ...forwardLayout(request, false),
+        ...numbersOf(request, inputs, out),
+        ...forwardLayout(request, request.heads / kvHeads, "nothing"),
         sequence,
         queryChunk,
+        hasSinks: sinks.hasSinks,
         logSumExpPitch: pitchOf(logSumExp),
       }),
     ),
-    operands: [...inputs.map((t) => read(t)), write(out), write(logSumExp)],
+    operands: [...inputs.map((t) => read(t)), write(out), write(logSumExp), ...sinks.operands],
     tiles: [{ count: fixed(sequences * kvHeads * chunks), per: 1 }],
     flops: planner.op.flops(planner.node),
   });
@@ -199,7 +225,7 @@ export function planAttentionBackward(planner: NodePlanner, request: AttentionBa
           names.map((name, i) => ({ name, tensor: tensors[i] })),
           `one sequence and key-value head, in blocks of ${queryBlock} queries by ${keyBlock} keys`,
         ),
-        ...numbersOf(request, given[0], given[1]),
+        ...numbersOf(request, given, given[4]),
         ...backwardLayout(request, sequence),
         sequence,
         logSumExpPitch: pitchOf(given[5]),
@@ -212,34 +238,40 @@ export function planAttentionBackward(planner: NodePlanner, request: AttentionBa
 }
 
 export function planAttentionPaged(planner: NodePlanner, request: PagedAttentionRequest): void {
-  const { page, kvHeads } = request;
+  const { page } = request;
   const inputs = [request.q, request.kCache, request.vCache, request.positions, request.pageTable, request.rowTiles];
   const given = inputs.map((i) => planner.input(i));
   const out = planner.output(request.out);
   const names = ["q", "k", "v", "positions", "page_table", "row_tiles", "out"];
   const tensors = [...given, out];
+  const sinks = sinksOf(planner, request.sinks);
+  const tileHeads = tileHeadsOf(request);
+  const sharesRows = given[1] === given[2];
   planner.launch({
     kernel: planner.kernels.get<AttentionPagedKernel>(
-      ["attention-paged", ...shapeParts(request), page, ...tensors.map(pitchOf)],
+      ["attention-paged", ...shapeParts(request), page, ...tensors.map(pitchOf), Number(sharesRows), sinks.suffix],
       () => ({
         template: "attention-paged",
         facts: planner.facts(
-          `attention_paged_${shapeName(request)}_p${page}`,
-          names.map((name, i) => ({ name, tensor: tensors[i] })),
-          `one row tile of the heads that share a key-value head, in blocks of ${queryBlock} by ${keyBlock}`,
+          `attention_paged_${shapeName(request)}_p${page}${sinks.suffix}`,
+          [...names.map((name, i) => ({ name, tensor: tensors[i] })), ...sinks.facts],
+          `one row tile of ${tileHeads} heads that share a key-value head, in blocks of ${queryBlock} by ${keyBlock}`,
         ),
-        ...numbersOf(request, given[0], given[1]),
-        ...forwardLayout(request, true),
+        ...numbersOf(request, given, out),
+        ...forwardLayout(request, tileHeads, sharesRows ? "shared rows" : "keys and values"),
         page,
         queryChunk,
+        tileHeads,
+        sharesRows,
+        hasSinks: sinks.hasSinks,
         tablePitch: pitchOf(given[4]),
         tilePitch: pitchOf(given[5]),
       }),
     ),
-    operands: [...given.map((t) => read(t)), write(out)],
+    operands: [...given.map((t) => read(t)), write(out), ...sinks.operands],
     tiles: [
       { count: rowCount(given[5].type), per: 1 },
-      { count: fixed(kvHeads), per: 1 },
+      { count: fixed(request.heads), per: tileHeads },
     ],
     flops: planner.op.flops(planner.node),
   });

@@ -1,8 +1,9 @@
 // Plans formulas: rows in tiles; sums over rows as partial sums per tile and a second launch that adds them in order.
 
 import { phasesOf } from "../../formula/phases.ts";
+import { printFormula } from "../../formula/print.ts";
 import { type Extent, LANE, ROW } from "../../formula/terms.ts";
-import { dim, tensor } from "../../graph/types.ts";
+import { dim, tensor, widthOf } from "../../graph/types.ts";
 import {
   extentOfInput,
   extentOfOutput,
@@ -10,6 +11,7 @@ import {
   type PortView,
   spaceOf,
 } from "../../ops/formula-binding.ts";
+import { formulaFlops } from "../../ops/formula-op.ts";
 import type { FormulaRequest } from "../../ops/skeletons.ts";
 import type { ColumnSumKernel, Count, FormulaKernel, FormulaPort, Operand, PlannedTensor } from "../plan.ts";
 import { capacityOf } from "../plan.ts";
@@ -19,6 +21,7 @@ import {
   fixed,
   kernelFacts,
   type NodePlanner,
+  part,
   pitchOf,
   read,
   rowCount,
@@ -48,7 +51,11 @@ class OperandTable {
   }
 }
 
-export function planFormula(planner: NodePlanner, { binding }: FormulaRequest): void {
+export function planFormula(planner: NodePlanner, { bindings }: FormulaRequest): void {
+  for (const binding of bindings) launchFormula(planner, binding);
+}
+
+function launchFormula(planner: NodePlanner, binding: FormulaBinding): void {
   const table = new OperandTable();
   const rows = rowsOfSpace(planner, binding);
   const hasColumnSums = binding.outputs.some((view) => extentOfOutput(binding, view.port) === LANE);
@@ -71,12 +78,16 @@ export function planFormula(planner: NodePlanner, { binding }: FormulaRequest): 
   });
   planner.launch({
     kernel: formulaKernel(planner, binding, table, { inputs, outputs, rowsPerTile: perTile }),
-    operands: [...table.entries.map((entry) => entry.operand), countOperand(rows)],
+    operands: [...table.entries.map((entry) => ownPart(binding, entry)), countOperand(rows)],
     tiles: [{ count: rows, per: perTile }],
-    flops: planner.op.flops(planner.node),
+    flops: binding.part === undefined ? planner.op.flops(planner.node) : formulaFlops(binding, planner.node),
   });
   for (const finish of finishes) finish();
 }
+
+/** What one of several formulas writes, no other one does: they need not wait for each other. */
+const ownPart = ({ part: name }: FormulaBinding, { operand, tensor }: OperandTable["entries"][number]): Operand =>
+  name !== undefined && operand.kind === "tensor" && operand.access === "write" ? part(tensor) : operand;
 
 function formulaKernel(
   planner: NodePlanner,
@@ -91,7 +102,10 @@ function formulaKernel(
     ["formula", planner.label, plan, ports.rowsPerTile, groups, lanes.size, ...key],
     () => ({
       template: "formula",
-      facts: planner.facts(kernelName(planner, binding), table.entries, `${ports.rowsPerTile} rows`, counted()),
+      facts: {
+        ...planner.facts(kernelName(planner, binding), table.entries, `${ports.rowsPerTile} rows`, counted()),
+        ...(binding.part === undefined ? {} : { formula: printFormula(binding.formula) }),
+      },
       plan,
       lanes: lanes.size,
       groups,
@@ -107,7 +121,9 @@ function portOf(
   operand: number,
   from: PlannedTensor,
 ): FormulaPort {
-  const isScalarOfRow = (extent & LANE) === 0 && groups === 1;
+  // A column of one group, such as of a single head, stands in rows like any other number of groups.
+  const isColumn = from.type.dims.length > 1 && widthOf(from.type) === 1;
+  const isScalarOfRow = (extent & LANE) === 0 && groups === 1 && !isColumn;
   return { ...view, extent, operand, pitch: isScalarOfRow ? 1 : pitchOf(from) };
 }
 
@@ -126,7 +142,8 @@ function operandName(side: readonly PortView[], view: PortView): string {
   return isShared ? view.port.replace(/\d+$/, "") : view.port;
 }
 
-function kernelName({ label, node }: NodePlanner, { lanes, groups }: FormulaBinding): string {
+function kernelName({ label: op, node }: NodePlanner, { lanes, groups, part }: FormulaBinding): string {
+  const label = part === undefined ? op : `${op}_${part}`;
   const isVector = lanes.size > 1 && node.outputs.every(({ type }) => type.dims.length === 1);
   return `${label}_w${lanes.size}${groups > 1 ? `_g${groups}` : ""}${isVector ? "_vector" : ""}`;
 }

@@ -334,7 +334,7 @@
       (v128.store (local.get $at) (f32x4.splat (f32.const -3.4028234663852886e38)))
       (br_if $next (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $at_end)))))
 
-  ;; Transposes a block of keys or values into panels of 16.
+  ;; Transposes rows of 6 channels into panels of 16.
   (func $attention_h4kv2d6_t23.pack (param $source i32) (param $panel i32) (param $rows i32)
     (local $done i32)
     (loop $next_panel
@@ -692,7 +692,7 @@
     (local $q i32) (local $k i32) (local $v i32) (local $documents i32) (local $out i32) (local $log_sum_exp i32)
     (local $tile i32) (local $first_row i32) (local $group i32) (local $chunk i32) (local $chunk_end i32)
     (local $key i32) (local $keys i32) (local $packed i32) (local $head_in_group i32) (local $head i32)
-    (local $query i32) (local $queries i32) (local $visited i32) (local $masked i32) (local $kv_column i32)
+    (local $query i32) (local $queries i32) (local $visited i32) (local $masked i32)
     (local.set $q (i32.load (local.get $table)))
     (local.set $k (i32.load offset=4 (local.get $table)))
     (local.set $v (i32.load offset=8 (local.get $table)))
@@ -706,7 +706,6 @@
       (local.set $chunk (i32.mul (i32.rem_u (local.get $tile) (i32.const 1)) (i32.const 64)))
       (local.set $chunk_end (i32.add (local.get $chunk) (i32.const 64)))
       (if (i32.gt_u (local.get $chunk_end) (i32.const 23)) (then (local.set $chunk_end (i32.const 23))))
-      (local.set $kv_column (i32.mul (local.get $group) (i32.const 24)))
       (call $attention_h4kv2d6_t23.reset)
       (local.set $key (i32.const 0))
       (loop $next_keys
@@ -730,11 +729,11 @@
               (if (i32.eqz (local.get $packed)) (then
                 (local.set $packed (i32.const 1))
                 (call $attention_h4kv2d6_t23.pack
-                  (i32.add (i32.add (local.get $k) (local.get $kv_column)) (i32.mul (i32.add (local.get $first_row) (local.get $key)) (i32.const 64)))
+                  (i32.add (i32.add (local.get $k) (i32.mul (local.get $group) (i32.const 24))) (i32.mul (i32.add (local.get $first_row) (local.get $key)) (i32.const 64)))
                   (i32.add (global.get $scratch) (i32.const 0)) (local.get $keys))))
               (call $attention_h4kv2d6_t23.attend
                 (i32.add (i32.add (local.get $q) (i32.mul (local.get $head) (i32.const 24))) (i32.mul (i32.add (local.get $first_row) (local.get $query)) (i32.const 192)))
-                (i32.add (i32.add (local.get $v) (local.get $kv_column)) (i32.mul (i32.add (local.get $first_row) (local.get $key)) (i32.const 64)))
+                (i32.add (i32.add (local.get $v) (i32.mul (local.get $group) (i32.const 24))) (i32.mul (i32.add (local.get $first_row) (local.get $key)) (i32.const 64)))
                 (i32.add (i32.mul (local.get $head_in_group) (i32.const 64)) (i32.sub (local.get $query) (local.get $chunk)))
                 (local.get $query) (local.get $queries) (local.get $key) (local.get $visited) (local.get $head) (local.get $masked)
                 (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $query)) (i32.const 2)))

@@ -1,6 +1,6 @@
 ;; attention_backward_h2kv1d16_t32: Gradients of queries, keys and values from the saved log-sum-exp.
 ;;
-;; formula:  s = q·k / sqrt(16); score = s; visible = k <= q; out = softmax_k(score where visible) · v; p = exp(score - log_sum_exp); d_v = pᵀ d_out; d_score = p (d_out·v - out·d_out); d_s = d_score score'(s); d_q = d_s k / sqrt(head_dim); d_k = d_sᵀ q / sqrt(head_dim)
+;; formula:  s = q·k / sqrt(16); score = s; visible = k <= q; out = softmax_k(score where visible) · v; p = exp(score - log_sum_exp); d_v = pᵀ d_out; d_score = p (d_out·v - out·d_out); d_s = d_score score'(s); d_q = d_s k · scale; d_k = d_sᵀ q · scale
 ;; source:   Dao, arXiv:2307.08691
 ;; operands: q            f32 rows of 32, 48 values apart
 ;;           k            f32 rows of 16, 16 values apart
@@ -330,7 +330,7 @@
     (local.get $keys)
     (i32.const 1))
 
-  ;; Transposes a block of keys or values into panels of 16.
+  ;; Transposes rows of 16 channels into panels of 16.
   (func $attention_backward_h2kv1d16_t32.pack (param $source i32) (param $panel i32) (param $rows i32)
     (local $done i32)
     (loop $next_panel
@@ -491,10 +491,10 @@
       (br_if $next_row (local.tee $rows (i32.sub (local.get $rows) (i32.const 1))))))
 
   ;; Copies finished rows of one head out of scratch.
-  (func $attention_backward_h2kv1d16_t32.store (param $to i32) (param $from i32) (param $rows i32)
+  (func $attention_backward_h2kv1d16_t32.store (param $to i32) (param $from i32) (param $rows i32) (param $bytes i32) (param $pitch i32)
     (loop $next_row
-      (memory.copy (local.get $to) (local.get $from) (i32.const 64))
-      (local.set $to (i32.add (local.get $to) (i32.const 64)))
+      (memory.copy (local.get $to) (local.get $from) (local.get $bytes))
+      (local.set $to (i32.add (local.get $to) (local.get $pitch)))
       (local.set $from (i32.add (local.get $from) (i32.const 64)))
       (br_if $next_row (local.tee $rows (i32.sub (local.get $rows) (i32.const 1))))))
 
@@ -502,7 +502,7 @@
   (func (export "attention_backward_h2kv1d16_t32") (param $table i32) (param $begin i32) (param $end i32)
     (local $q i32) (local $k i32) (local $v i32) (local $documents i32) (local $out i32) (local $log_sum_exp i32) (local $d_out i32)
     (local $d_q i32) (local $d_k i32) (local $d_v i32) (local $tile i32) (local $first_row i32) (local $group i32)
-    (local $key i32) (local $keys i32) (local $packed i32) (local $head_in_group i32) (local $head i32) (local $q_at i32) (local $kv_at i32)
+    (local $key i32) (local $keys i32) (local $packed i32) (local $head_in_group i32) (local $head i32) (local $q_at i32) (local $out_at i32) (local $k_at i32) (local $v_at i32)
     (local $query i32) (local $queries i32) (local $visited i32) (local $masked i32)
     (local.set $q (i32.load (local.get $table)))
     (local.set $k (i32.load offset=4 (local.get $table)))
@@ -519,13 +519,15 @@
       (local.set $first_row (i32.mul (i32.div_u (local.get $tile) (i32.const 1)) (i32.const 32)))
       (local.set $group (i32.rem_u (local.get $tile) (i32.const 1)))
       (local.set $q_at (i32.add (i32.mul (local.get $first_row) (i32.const 192)) (i32.mul (local.get $group) (i32.const 128))))
+      (local.set $out_at (i32.add (i32.mul (local.get $first_row) (i32.const 192)) (i32.mul (local.get $group) (i32.const 128))))
       (call $attention_backward_h2kv1d16_t32.prepare
-        (i32.add (local.get $out) (local.get $q_at)) (i32.add (local.get $d_out) (local.get $q_at)) (i32.add (local.get $d_q) (local.get $q_at)))
+        (i32.add (local.get $out) (local.get $out_at)) (i32.add (local.get $d_out) (local.get $out_at)) (i32.add (local.get $d_q) (local.get $q_at)))
       (local.set $key (i32.const 0))
       (loop $next_keys
         (local.set $keys (i32.sub (i32.const 32) (local.get $key)))
         (if (i32.gt_u (local.get $keys) (i32.const 64)) (then (local.set $keys (i32.const 64))))
-        (local.set $kv_at (i32.add (i32.mul (local.get $group) (i32.const 64)) (i32.mul (i32.add (local.get $first_row) (local.get $key)) (i32.const 64))))
+        (local.set $k_at (i32.add (i32.mul (local.get $group) (i32.const 64)) (i32.mul (i32.add (local.get $first_row) (local.get $key)) (i32.const 64))))
+        (local.set $v_at (i32.add (i32.mul (local.get $group) (i32.const 64)) (i32.mul (i32.add (local.get $first_row) (local.get $key)) (i32.const 64))))
         (memory.fill (i32.add (global.get $scratch) (i32.const 29312)) (i32.const 0) (i32.const 8320))
         (local.set $packed (i32.const 0))
         (local.set $head_in_group (i32.const 0))
@@ -543,14 +545,17 @@
             (if (local.get $visited) (then
               (if (i32.eqz (local.get $packed)) (then
                 (local.set $packed (i32.const 1))
-                (call $attention_backward_h2kv1d16_t32.pack (i32.add (local.get $k) (local.get $kv_at)) (i32.add (global.get $scratch) (i32.const 0)) (local.get $keys))
-                (call $attention_backward_h2kv1d16_t32.pack (i32.add (local.get $v) (local.get $kv_at)) (i32.add (global.get $scratch) (i32.const 4096)) (local.get $keys))))
+                (call $attention_backward_h2kv1d16_t32.pack (i32.add (local.get $k) (local.get $k_at)) (i32.add (global.get $scratch) (i32.const 0)) (local.get $keys))
+                (call $attention_backward_h2kv1d16_t32.pack (i32.add (local.get $v) (local.get $v_at)) (i32.add (global.get $scratch) (i32.const 4096)) (local.get $keys))))
               (local.set $q_at (i32.add
                 (i32.mul (i32.add (local.get $first_row) (local.get $query)) (i32.const 192))
                 (i32.mul (local.get $head) (i32.const 64))))
+              (local.set $out_at (i32.add
+                (i32.mul (i32.add (local.get $first_row) (local.get $query)) (i32.const 192))
+                (i32.mul (local.get $head) (i32.const 64))))
               (call $attention_backward_h2kv1d16_t32.attend
-                (i32.add (local.get $q) (local.get $q_at)) (i32.add (local.get $k) (local.get $kv_at))
-                (i32.add (local.get $d_out) (local.get $q_at)) (i32.add (local.get $d_q) (local.get $q_at))
+                (i32.add (local.get $q) (local.get $q_at)) (i32.add (local.get $k) (local.get $k_at))
+                (i32.add (local.get $d_out) (local.get $out_at)) (i32.add (local.get $d_q) (local.get $q_at))
                 (i32.add (i32.add (local.get $log_sum_exp) (i32.shl (local.get $head) (i32.const 2)))
                   (i32.mul (i32.add (local.get $first_row) (local.get $query)) (i32.const 64)))
                 (i32.add (i32.add (global.get $scratch) (i32.const 39744))
@@ -560,7 +565,9 @@
                 (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $key)) (i32.const 2))))))
             (br_if $next_queries (i32.lt_u (local.tee $query (i32.add (local.get $query) (local.get $queries))) (i32.const 32))))
           (br_if $next_head (i32.lt_u (local.tee $head_in_group (i32.add (local.get $head_in_group) (i32.const 1))) (i32.const 2))))
-        (call $attention_backward_h2kv1d16_t32.store (i32.add (local.get $d_k) (local.get $kv_at)) (i32.add (global.get $scratch) (i32.const 29312)) (local.get $keys))
-        (call $attention_backward_h2kv1d16_t32.store (i32.add (local.get $d_v) (local.get $kv_at)) (i32.add (global.get $scratch) (i32.const 33472)) (local.get $keys))
+        (call $attention_backward_h2kv1d16_t32.store (i32.add (local.get $d_k) (local.get $k_at)) (i32.add (global.get $scratch) (i32.const 29312)) (local.get $keys)
+          (i32.const 64) (i32.const 64))
+        (call $attention_backward_h2kv1d16_t32.store (i32.add (local.get $d_v) (local.get $v_at)) (i32.add (global.get $scratch) (i32.const 33472)) (local.get $keys)
+          (i32.const 64) (i32.const 64))
         (br_if $next_keys (i32.lt_u (local.tee $key (i32.add (local.get $key) (local.get $keys))) (i32.const 32))))
       (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))

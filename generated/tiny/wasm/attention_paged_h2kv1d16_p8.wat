@@ -9,7 +9,7 @@
 ;;           page_table  i32 rows of 8, 16 values apart
 ;;           row_tiles   i32 rows of 4, 16 values apart
 ;;           out         f32 rows of 32, 48 values apart
-;; tile:     one row tile of the heads that share a key-value head, in blocks of 32 by 64
+;; tile:     one row tile of 2 heads that share a key-value head, in blocks of 32 by 64
 ;; chosen:   the same blocks as the sequence form, so both give the same bits
 ;; used by:  layers[0..1].attention.core fprop (model.attention)
 ;; spec:     tiny
@@ -286,7 +286,7 @@
       (v128.store (local.get $at) (f32x4.splat (f32.const -3.4028234663852886e38)))
       (br_if $next (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $at_end)))))
 
-  ;; Transposes a block of keys or values into panels of 16.
+  ;; Transposes rows of 16 channels into panels of 16.
   (func $attention_paged_h2kv1d16_p8.pack (param $source i32) (param $panel i32) (param $rows i32)
     (local $done i32)
     (loop $next_panel
@@ -496,14 +496,14 @@
       (local.set $out (i32.add (local.get $out) (i32.const 192)))
       (br_if $next_query (local.tee $queries (i32.sub (local.get $queries) (i32.const 1))))))
 
-  ;; A tile is one row tile of new tokens and all heads that share one key-value head. Keys and values of a block are
+  ;; A tile is one row tile of new tokens and 2 heads that share one key-value head. Keys and values of a block are
   ;; copied out of their pages; from there on it is the sequence form, so that both give the same bits.
   (func (export "attention_paged_h2kv1d16_p8") (param $table i32) (param $begin i32) (param $end i32)
     (local $q i32) (local $k i32) (local $v i32) (local $positions i32) (local $pages i32) (local $row_tiles i32) (local $out i32)
-    (local $tile i32) (local $fields i32) (local $group i32) (local $kv_column i32) (local $page_row i32)
+    (local $tile i32) (local $fields i32) (local $first_head i32) (local $group i32) (local $page_row i32)
     (local $first_row i32) (local $rows i32) (local $all_keys i32) (local $first_position i32)
     (local $key i32) (local $keys i32) (local $copied i32) (local $slot i32) (local $at i32) (local $k_rows i32) (local $v_rows i32)
-    (local $head_in_group i32) (local $head i32) (local $query i32) (local $queries i32) (local $visited i32) (local $masked i32)
+    (local $head_in_tile i32) (local $head i32) (local $query i32) (local $queries i32) (local $visited i32) (local $masked i32)
     (local.set $q (i32.load (local.get $table)))
     (local.set $k (i32.load offset=4 (local.get $table)))
     (local.set $v (i32.load offset=8 (local.get $table)))
@@ -521,8 +521,8 @@
       (local.set $rows (i32.load offset=8 (local.get $fields)))
       (local.set $all_keys (i32.load offset=12 (local.get $fields)))
       (local.set $first_position (i32.load (i32.add (local.get $positions) (i32.shl (local.get $first_row) (i32.const 2)))))
-      (local.set $group (i32.rem_u (local.get $tile) (i32.const 1)))
-      (local.set $kv_column (i32.mul (local.get $group) (i32.const 64)))
+      (local.set $first_head (i32.mul (i32.rem_u (local.get $tile) (i32.const 1)) (i32.const 2)))
+      (local.set $group (i32.div_u (local.get $first_head) (i32.const 2)))
       (if (local.get $rows) (then
         (call $attention_paged_h2kv1d16_p8.reset)
         (local.set $key (i32.const 0))
@@ -530,9 +530,9 @@
           (local.set $keys (i32.sub (local.get $all_keys) (local.get $key)))
           (if (i32.gt_u (local.get $keys) (i32.const 64)) (then (local.set $keys (i32.const 64))))
           (local.set $copied (i32.const 0))
-          (local.set $head_in_group (i32.const 0))
+          (local.set $head_in_tile (i32.const 0))
           (loop $next_head
-            (local.set $head (i32.add (i32.mul (local.get $group) (i32.const 2)) (local.get $head_in_group)))
+            (local.set $head (i32.add (local.get $first_head) (local.get $head_in_tile)))
             (local.set $query (i32.const 0))
             (loop $next_queries
               (local.set $queries (i32.sub (local.get $rows) (local.get $query)))
@@ -549,33 +549,34 @@
                     (local.set $slot (i32.add
                       (i32.mul (i32.load (i32.add (local.get $page_row) (i32.shl (i32.div_u (local.get $at) (i32.const 8)) (i32.const 2)))) (i32.const 8))
                       (i32.rem_u (local.get $at) (i32.const 8))))
-                    (local.set $at (i32.add (i32.mul (local.get $slot) (i32.const 64)) (local.get $kv_column)))
                     (memory.copy
                       (i32.add (local.get $k_rows) (i32.mul (local.get $copied) (i32.const 64)))
-                      (i32.add (local.get $k) (local.get $at)) (i32.const 64))
+                      (i32.add (i32.add (local.get $k) (i32.mul (local.get $group) (i32.const 64))) (i32.mul (local.get $slot) (i32.const 64)))
+                      (i32.const 64))
                     (memory.copy
                       (i32.add (local.get $v_rows) (i32.mul (local.get $copied) (i32.const 64)))
-                      (i32.add (local.get $v) (local.get $at)) (i32.const 64))
+                      (i32.add (i32.add (local.get $v) (i32.mul (local.get $group) (i32.const 64))) (i32.mul (local.get $slot) (i32.const 64)))
+                      (i32.const 64))
                     (br_if $next_copy (i32.lt_u (local.tee $copied (i32.add (local.get $copied) (i32.const 1))) (local.get $keys))))
                   (call $attention_paged_h2kv1d16_p8.pack (local.get $k_rows) (i32.add (global.get $scratch) (i32.const 0)) (local.get $keys))))
                 (call $attention_paged_h2kv1d16_p8.attend
                   (i32.add (i32.add (local.get $q) (i32.mul (local.get $head) (i32.const 64))) (i32.mul (i32.add (local.get $first_row) (local.get $query)) (i32.const 192)))
                   (local.get $v_rows)
-                  (i32.add (i32.mul (local.get $head_in_group) (i32.const 64)) (local.get $query))
+                  (i32.add (i32.mul (local.get $head_in_tile) (i32.const 64)) (local.get $query))
                   (i32.add (local.get $first_position) (local.get $query)) (local.get $queries)
                   (local.get $key) (local.get $visited) (local.get $head) (local.get $masked)
                   (i32.const 0) (i32.const 0))))
               (br_if $next_queries (i32.lt_u (local.tee $query (i32.add (local.get $query) (local.get $queries))) (local.get $rows))))
-            (br_if $next_head (i32.lt_u (local.tee $head_in_group (i32.add (local.get $head_in_group) (i32.const 1))) (i32.const 2))))
+            (br_if $next_head (i32.lt_u (local.tee $head_in_tile (i32.add (local.get $head_in_tile) (i32.const 1))) (i32.const 2))))
           (br_if $next_keys (i32.lt_u (local.tee $key (i32.add (local.get $key) (local.get $keys))) (local.get $all_keys))))
-        (local.set $head_in_group (i32.const 0))
+        (local.set $head_in_tile (i32.const 0))
         (loop $finish_head
           (call $attention_paged_h2kv1d16_p8.finish
-            (i32.mul (local.get $head_in_group) (i32.const 64))
+            (i32.mul (local.get $head_in_tile) (i32.const 64))
             (i32.add
-              (i32.add (local.get $out) (i32.mul (i32.add (i32.mul (local.get $group) (i32.const 2)) (local.get $head_in_group)) (i32.const 64)))
+              (i32.add (local.get $out) (i32.mul (i32.add (local.get $first_head) (local.get $head_in_tile)) (i32.const 64)))
               (i32.mul (local.get $first_row) (i32.const 192)))
             (i32.const 0)
             (local.get $rows))
-          (br_if $finish_head (i32.lt_u (local.tee $head_in_group (i32.add (local.get $head_in_group) (i32.const 1))) (i32.const 2))))))
+          (br_if $finish_head (i32.lt_u (local.tee $head_in_tile (i32.add (local.get $head_in_tile) (i32.const 1))) (i32.const 2))))))
       (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))

@@ -1,25 +1,23 @@
-;; attention_backward_h4kv2d6_t23_4fc8d68d: Gradients of queries, keys and values from the saved log-sum-exp.
+;; attention_paged_h4kv2d6_p5_63d6f08a: Attention of new tokens over cached keys and values, by the blocks of the sequence form.
 ;;
-;; formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = (k <= q) && same_document; out = softmax_k(score where visible) · v; p = exp(score - log_sum_exp); d_v = pᵀ d_out; d_score = p (d_out·v - out·d_out); d_s = d_score score'(s); d_q = d_s k / sqrt(head_dim); d_k = d_sᵀ q / sqrt(head_dim)
-;; source:   Dao, arXiv:2307.08691
-;; operands: q            f32 rows of 24, 48 values apart
-;;           k            f32 rows of 12, 16 values apart
-;;           v            f32 rows of 12, 16 values apart
-;;           documents    i32 vector
-;;           out          f32 rows of 24, 48 values apart
-;;           log_sum_exp  f32 rows of 4, 16 values apart
-;;           d_out        f32 rows of 24, 48 values apart
-;;           d_q          f32 rows of 24, 48 values apart
-;;           d_k          f32 rows of 12, 16 values apart
-;;           d_v          f32 rows of 12, 16 values apart
-;; tile:     one sequence and key-value head, in blocks of 32 queries by 64 keys
-;; chosen:   a tile owns all rows of one group of heads in one sequence, so nothing is summed across tiles
-;; used by:  layers[0].attention.core dgrad (model.attention)
+;; formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = ((k <= q) && ((q - k) < 8)) && same_document; out = softmax_k(score where visible) · v over the pages of the row's sequence
+;; source:   Kwon et al., arXiv:2309.06180
+;; operands: q           f32 rows of 24, 48 values apart
+;;           k           f32 rows of 12, 16 values apart
+;;           v           f32 rows of 12, 16 values apart
+;;           positions   i32 vector
+;;           page_table  i32 rows of 10, 16 values apart
+;;           row_tiles   i32 rows of 4, 16 values apart
+;;           out         f32 rows of 24, 48 values apart
+;; tile:     one row tile of 2 heads that share a key-value head, in blocks of 32 by 64
+;; chosen:   the same blocks as the sequence form, so both give the same bits
+;; used by:  layers[1].attention.core fprop (model.attention)
 ;; spec:     tiny-formulas
-;; template: templates/wasm/attention-backward.wat.hbs
+;; template: templates/wasm/attention-paged.wat.hbs
 (module
   (import "mspec" "memory" (memory 1 65536 shared))
   (import "mspec" "scratch" (global $scratch i32))
+  (global $f.-3.4028235e+38 (mut v128) (v128.const f32x4 -3.4028235e+38 -3.4028235e+38 -3.4028235e+38 -3.4028235e+38))
   (global $f.0.4082483 (mut v128) (v128.const f32x4 0.4082483 0.4082483 0.4082483 0.4082483))
   (global $f.0.033333335 (mut v128) (v128.const f32x4 0.033333335 0.033333335 0.033333335 0.033333335))
   (global $f.88 (mut v128) (v128.const f32x4 88 88 88 88))
@@ -68,11 +66,12 @@
   (global $f.-87.33654 (mut v128) (v128.const f32x4 -87.33654 -87.33654 -87.33654 -87.33654))
   (global $f.30 (mut v128) (v128.const f32x4 30 30 30 30))
   (global $v.lanes (mut v128) (v128.const i32x4 0 1 2 3))
+  (global $i.8 (mut v128) (v128.const i32x4 8 8 8 8))
   ;; out[rows, 16 panels] = source + Σ_k a(i, k) · b(k, j), two rows by 16 columns at a time; a source of 0 means none.
   ;; a(i, k) stands 192 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 512 bytes apart; rows of
   ;; out and source are 320 bytes apart. Where the rows are odd in number, which only the last tile's
   ;; are, the row behind is computed as well: every buffer has room for it.
-  (func $attention_backward_h4kv2d6_t23_4fc8d68d.scores (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
+  (func $attention_paged_h4kv2d6_p5_63d6f08a.scores (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
     (local $c00 v128) (local $c01 v128) (local $c02 v128) (local $c03 v128)
@@ -140,81 +139,10 @@
       (local.set $out (i32.add (local.get $out) (i32.const 64)))
       (br_if $next_panel (local.tee $panels (i32.sub (local.get $panels) (i32.const 1))))))
   ;; out[rows, 16 panels] = source + Σ_k a(i, k) · b(k, j), two rows by 16 columns at a time; a source of 0 means none.
-  ;; a(i, k) stands 4 bytes per i and 320 per k; b(k, j) 192 bytes per k, its panels 64 bytes apart; rows of
-  ;; out and source are 64 bytes apart. Where the rows are odd in number, which only the last tile's
-  ;; are, the row behind is computed as well: every buffer has room for it.
-  (func $attention_backward_h4kv2d6_t23_4fc8d68d.to_keys (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
-    (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
-    (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
-    (local $c00 v128) (local $c01 v128) (local $c02 v128) (local $c03 v128)
-    (local $c10 v128) (local $c11 v128) (local $c12 v128) (local $c13 v128)
-    (local.set $to_source (i32.sub (local.get $source) (local.get $out)))
-    (local.set $span (i32.mul (local.get $depth) (i32.const 320)))
-    (loop $next_panel
-      (local.set $row (i32.const 0))
-      (local.set $a_next (local.get $a))
-      (local.set $out_at (local.get $out))
-      (loop $next_row
-        (local.set $a_at (local.get $a_next))
-        (local.set $a_end (i32.add (local.get $a_at) (local.get $span)))
-        (local.set $b_at (local.get $b))
-        (local.set $c00 (v128.const f32x4 0 0 0 0))
-        (local.set $c01 (v128.const f32x4 0 0 0 0))
-        (local.set $c02 (v128.const f32x4 0 0 0 0))
-        (local.set $c03 (v128.const f32x4 0 0 0 0))
-        (local.set $c10 (v128.const f32x4 0 0 0 0))
-        (local.set $c11 (v128.const f32x4 0 0 0 0))
-        (local.set $c12 (v128.const f32x4 0 0 0 0))
-        (local.set $c13 (v128.const f32x4 0 0 0 0))
-        (loop $next_k
-          (local.set $b0 (v128.load (local.get $b_at)))
-          (local.set $b1 (v128.load offset=16 (local.get $b_at)))
-          (local.set $b2 (v128.load offset=32 (local.get $b_at)))
-          (local.set $b3 (v128.load offset=48 (local.get $b_at)))
-          (local.set $x (v128.load32_splat (local.get $a_at)))
-          (local.set $c00 (f32x4.add (local.get $c00) (f32x4.mul (local.get $x) (local.get $b0))))
-          (local.set $c01 (f32x4.add (local.get $c01) (f32x4.mul (local.get $x) (local.get $b1))))
-          (local.set $c02 (f32x4.add (local.get $c02) (f32x4.mul (local.get $x) (local.get $b2))))
-          (local.set $c03 (f32x4.add (local.get $c03) (f32x4.mul (local.get $x) (local.get $b3))))
-          (local.set $x (v128.load32_splat offset=4 (local.get $a_at)))
-          (local.set $c10 (f32x4.add (local.get $c10) (f32x4.mul (local.get $x) (local.get $b0))))
-          (local.set $c11 (f32x4.add (local.get $c11) (f32x4.mul (local.get $x) (local.get $b1))))
-          (local.set $c12 (f32x4.add (local.get $c12) (f32x4.mul (local.get $x) (local.get $b2))))
-          (local.set $c13 (f32x4.add (local.get $c13) (f32x4.mul (local.get $x) (local.get $b3))))
-          (local.set $b_at (i32.add (local.get $b_at) (i32.const 192)))
-          (br_if $next_k (i32.lt_u (local.tee $a_at (i32.add (local.get $a_at) (i32.const 320))) (local.get $a_end))))
-        (if (local.get $source) (then
-          (local.set $source_at (i32.add (local.get $out_at) (local.get $to_source)))
-          (local.set $c00 (f32x4.add (local.get $c00) (v128.load (local.get $source_at))))
-          (local.set $c01 (f32x4.add (local.get $c01) (v128.load offset=16 (local.get $source_at))))
-          (local.set $c02 (f32x4.add (local.get $c02) (v128.load offset=32 (local.get $source_at))))
-          (local.set $c03 (f32x4.add (local.get $c03) (v128.load offset=48 (local.get $source_at))))
-          (local.set $source_at (i32.add (local.get $source_at) (i32.const 64)))
-          (local.set $c10 (f32x4.add (local.get $c10) (v128.load (local.get $source_at))))
-          (local.set $c11 (f32x4.add (local.get $c11) (v128.load offset=16 (local.get $source_at))))
-          (local.set $c12 (f32x4.add (local.get $c12) (v128.load offset=32 (local.get $source_at))))
-          (local.set $c13 (f32x4.add (local.get $c13) (v128.load offset=48 (local.get $source_at))))
-        ))
-        (v128.store (local.get $out_at) (local.get $c00))
-        (v128.store offset=16 (local.get $out_at) (local.get $c01))
-        (v128.store offset=32 (local.get $out_at) (local.get $c02))
-        (v128.store offset=48 (local.get $out_at) (local.get $c03))
-        (local.set $out_at (i32.add (local.get $out_at) (i32.const 64)))
-        (v128.store (local.get $out_at) (local.get $c10))
-        (v128.store offset=16 (local.get $out_at) (local.get $c11))
-        (v128.store offset=32 (local.get $out_at) (local.get $c12))
-        (v128.store offset=48 (local.get $out_at) (local.get $c13))
-        (local.set $out_at (i32.add (local.get $out_at) (i32.const 64)))
-        (local.set $a_next (i32.add (local.get $a_next) (i32.const 8)))
-        (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 2))) (local.get $rows))))
-      (local.set $b (i32.add (local.get $b) (i32.const 64)))
-      (local.set $out (i32.add (local.get $out) (i32.const 64)))
-      (br_if $next_panel (local.tee $panels (i32.sub (local.get $panels) (i32.const 1))))))
-  ;; out[rows, 16 panels] = source + Σ_k a(i, k) · b(k, j), two rows by 16 columns at a time; a source of 0 means none.
   ;; a(i, k) stands 320 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 64 bytes apart; rows of
   ;; out and source are 64 bytes apart. Where the rows are odd in number, which only the last tile's
   ;; are, the row behind is computed as well: every buffer has room for it.
-  (func $attention_backward_h4kv2d6_t23_4fc8d68d.to_queries (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
+  (func $attention_paged_h4kv2d6_p5_63d6f08a.values (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
     (local $c00 v128) (local $c01 v128) (local $c02 v128) (local $c03 v128)
@@ -283,7 +211,7 @@
       (br_if $next_panel (local.tee $panels (i32.sub (local.get $panels) (i32.const 1))))))
   ;; panel[k][j] = source[j][k] for 16 rows j, 64 bytes apart, and `depth` columns k, four at a time.
   ;; Where fewer than 16 rows are left the last one is repeated: what comes of it lies in padding.
-  (func $attention_backward_h4kv2d6_t23_4fc8d68d.transpose (param $source i32) (param $panel i32) (param $rows i32) (param $depth i32)
+  (func $attention_paged_h4kv2d6_p5_63d6f08a.transpose (param $source i32) (param $panel i32) (param $rows i32) (param $depth i32)
     (local $j i32) (local $k i32) (local $last i32) (local $to i32)
     (local $row0 i32) (local $row1 i32) (local $row2 i32) (local $row3 i32)
     (local $r0 v128) (local $r1 v128) (local $r2 v128) (local $r3 v128)
@@ -320,8 +248,8 @@
         (local.set $to (i32.add (local.get $to) (i32.const 256)))
         (br_if $next_columns (i32.lt_u (local.tee $k (i32.add (local.get $k) (i32.const 4))) (local.get $depth))))
       (br_if $next_rows (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 4))) (i32.const 16)))))
-  ;; 0: the mask lets no pair of the block through, 1: some, 2: all; by interval arithmetic on visible = (k <= q) && same_document
-  (func $attention_backward_h4kv2d6_t23_4fc8d68d.classify (param $query_first i32) (param $query_last i32) (param $key_first i32) (param $key_last i32)
+  ;; 0: the mask lets no pair of the block through, 1: some, 2: all; by interval arithmetic on visible = ((k <= q) && ((q - k) < 8)) && same_document
+  (func $attention_paged_h4kv2d6_p5_63d6f08a.classify (param $query_first i32) (param $query_last i32) (param $key_first i32) (param $key_last i32)
       (param $head i32) (param $query_documents i32) (param $key_documents i32) (result i32)
     (local $least_query i32) (local $most_query i32) (local $least_key i32) (local $most_key i32)
     (local $same_document_may i32) (local $same_document_must i32)
@@ -331,56 +259,57 @@
     (local $mask.3 f64)
     (local $mask.4 i32)
     (local $mask.5 i32)
-    (local $mask.6 i32)
-    (local $mask.7 i32)
-    (local $mask.8 i32)
-    (local $mask.9 i32)
-    (call $attention_backward_h4kv2d6_t23_4fc8d68d.range (local.get $query_documents) (i32.sub (local.get $query_last) (local.get $query_first)))
-    (local.set $most_query)
-    (local.set $least_query)
-    (call $attention_backward_h4kv2d6_t23_4fc8d68d.range (local.get $key_documents) (i32.sub (local.get $key_last) (local.get $key_first)))
-    (local.set $most_key)
-    (local.set $least_key)
-    (local.set $same_document_may (i32.and
-      (i32.le_s (local.get $least_query) (local.get $most_key)) (i32.le_s (local.get $least_key) (local.get $most_query))))
-    (local.set $same_document_must (i32.and
-      (i32.eq (local.get $least_query) (local.get $most_key)) (i32.eq (local.get $least_key) (local.get $most_query))))
+    (local $mask.6 f64)
+    (local $mask.7 f64)
+    (local $mask.8 f64)
+    (local $mask.9 f64)
+    (local $mask.10 f64)
+    (local $mask.11 f64)
+    (local $mask.12 f64)
+    (local $mask.13 f64)
+    (local $mask.14 f64)
+    (local $mask.15 i32)
+    (local $mask.16 i32)
+    (local $mask.17 i32)
+    (local $mask.18 i32)
+    (local $mask.19 i32)
+    (local $mask.20 i32)
+    (local $mask.21 i32)
+    (local $mask.22 i32)
+    (local.set $same_document_may (i32.const 1))
+    (local.set $same_document_must (i32.const 1))
     (local.set $mask.0 (f64.convert_i32_s (local.get $key_first)))
     (local.set $mask.1 (f64.convert_i32_s (local.get $key_last)))
     (local.set $mask.2 (f64.convert_i32_s (local.get $query_first)))
     (local.set $mask.3 (f64.convert_i32_s (local.get $query_last)))
     (local.set $mask.4 (f64.le (local.get $mask.1) (local.get $mask.2)))
     (local.set $mask.5 (f64.le (local.get $mask.0) (local.get $mask.3)))
-    (local.set $mask.6 (local.get $same_document_must))
-    (local.set $mask.7 (local.get $same_document_may))
-    (local.set $mask.8 (i32.and (local.get $mask.4) (local.get $mask.6)))
-    (local.set $mask.9 (i32.and (local.get $mask.5) (local.get $mask.7)))
-    (i32.add (local.get $mask.9) (local.get $mask.8)))
-
-  ;; Least and greatest of count + 1 document ids.
-  (func $attention_backward_h4kv2d6_t23_4fc8d68d.range (param $at i32) (param $count i32) (result i32 i32)
-    (local $least i32) (local $most i32) (local $value i32)
-    (local.set $least (i32.load (local.get $at)))
-    (local.set $most (local.get $least))
-    (block $done
-      (loop $next
-        (br_if $done (i32.eqz (local.get $count)))
-        (local.set $at (i32.add (local.get $at) (i32.const 4)))
-        (local.set $count (i32.sub (local.get $count) (i32.const 1)))
-        (local.set $value (i32.load (local.get $at)))
-        (if (i32.lt_s (local.get $value) (local.get $least)) (then (local.set $least (local.get $value))))
-        (if (i32.gt_s (local.get $value) (local.get $most)) (then (local.set $most (local.get $value))))
-        (br $next)))
-    (local.get $least)
-    (local.get $most))
+    (local.set $mask.6 (f64.const 0))
+    (local.set $mask.7 (f64.add (local.get $mask.6) (local.get $mask.2)))
+    (local.set $mask.8 (f64.add (local.get $mask.6) (local.get $mask.3)))
+    (local.set $mask.9 (f64.const -1))
+    (local.set $mask.10 (f64.mul (local.get $mask.1) (local.get $mask.9)))
+    (local.set $mask.11 (f64.mul (local.get $mask.0) (local.get $mask.9)))
+    (local.set $mask.12 (f64.add (local.get $mask.7) (local.get $mask.10)))
+    (local.set $mask.13 (f64.add (local.get $mask.8) (local.get $mask.11)))
+    (local.set $mask.14 (f64.const 8))
+    (local.set $mask.15 (f64.lt (local.get $mask.13) (local.get $mask.14)))
+    (local.set $mask.16 (f64.lt (local.get $mask.12) (local.get $mask.14)))
+    (local.set $mask.17 (i32.and (local.get $mask.4) (local.get $mask.15)))
+    (local.set $mask.18 (i32.and (local.get $mask.5) (local.get $mask.16)))
+    (local.set $mask.19 (local.get $same_document_must))
+    (local.set $mask.20 (local.get $same_document_may))
+    (local.set $mask.21 (i32.and (local.get $mask.17) (local.get $mask.19)))
+    (local.set $mask.22 (i32.and (local.get $mask.18) (local.get $mask.20)))
+    (i32.add (local.get $mask.22) (local.get $mask.21)))
 
   ;; How many keys of a block its queries have to visit, in steps of 16 (0: none), and whether they must be tested.
   ;; A block that is cut short, by the mask or by the end of the sequence, is tested.
-  (func $attention_backward_h4kv2d6_t23_4fc8d68d.look (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32)
+  (func $attention_paged_h4kv2d6_p5_63d6f08a.look (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32)
       (param $query_documents i32) (param $key_documents i32) (result i32 i32)
     (local $class i32) (local $start i32) (local $query_last i32)
     (local.set $query_last (i32.sub (i32.add (local.get $query) (local.get $queries)) (i32.const 1)))
-    (local.set $class (call $attention_backward_h4kv2d6_t23_4fc8d68d.classify (local.get $query) (local.get $query_last)
+    (local.set $class (call $attention_paged_h4kv2d6_p5_63d6f08a.classify (local.get $query) (local.get $query_last)
       (local.get $key) (i32.sub (i32.add (local.get $key) (local.get $keys)) (i32.const 1)) (local.get $head)
       (local.get $query_documents) (local.get $key_documents)))
     (if (i32.eqz (local.get $class)) (then (return (i32.const 0) (i32.const 0))))
@@ -390,7 +319,7 @@
       (loop $next
         (br_if $done (i32.le_u (local.get $keys) (i32.const 16)))
         (local.set $start (i32.and (i32.sub (local.get $keys) (i32.const 1)) (i32.const -16)))
-        (br_if $done (call $attention_backward_h4kv2d6_t23_4fc8d68d.classify (local.get $query) (local.get $query_last)
+        (br_if $done (call $attention_paged_h4kv2d6_p5_63d6f08a.classify (local.get $query) (local.get $query_last)
           (i32.add (local.get $key) (local.get $start)) (i32.sub (i32.add (local.get $key) (local.get $keys)) (i32.const 1)) (local.get $head)
           (local.get $query_documents) (i32.add (local.get $key_documents) (i32.shl (local.get $start) (i32.const 2)))))
         (local.set $keys (local.get $start))
@@ -398,11 +327,21 @@
     (local.get $keys)
     (i32.const 1))
 
-  ;; Transposes a block of keys or values into panels of 16.
-  (func $attention_backward_h4kv2d6_t23_4fc8d68d.pack (param $source i32) (param $panel i32) (param $rows i32)
+  ;; Clears the accumulators of a tile: sums 0, maxima the lowest number.
+  (func $attention_paged_h4kv2d6_p5_63d6f08a.reset
+    (local $at i32) (local $at_end i32)
+    (memory.fill (i32.add (global.get $scratch) (i32.const 12288)) (i32.const 0) (i32.const 8768))
+    (local.set $at (i32.add (global.get $scratch) (i32.const 21056)))
+    (local.set $at_end (i32.add (local.get $at) (i32.const 512)))
+    (loop $next
+      (v128.store (local.get $at) (f32x4.splat (f32.const -3.4028234663852886e38)))
+      (br_if $next (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $at_end)))))
+
+  ;; Transposes rows of 6 channels into panels of 16.
+  (func $attention_paged_h4kv2d6_p5_63d6f08a.pack (param $source i32) (param $panel i32) (param $rows i32)
     (local $done i32)
     (loop $next_panel
-      (call $attention_backward_h4kv2d6_t23_4fc8d68d.transpose
+      (call $attention_paged_h4kv2d6_p5_63d6f08a.transpose
         (i32.add (local.get $source) (i32.mul (local.get $done) (i32.const 64)))
         (local.get $panel)
         (i32.sub (local.get $rows) (local.get $done))
@@ -410,35 +349,14 @@
       (local.set $panel (i32.add (local.get $panel) (i32.const 512)))
       (br_if $next_panel (i32.lt_u (local.tee $done (i32.add (local.get $done) (i32.const 16))) (local.get $rows)))))
 
-  ;; Before a tile: delta = out · d_out per head and row into scratch, and zeros into the rows of d_q.
-  (func $attention_backward_h4kv2d6_t23_4fc8d68d.prepare (param $out i32) (param $d_out i32) (param $d_q i32)
-    (local $row i32) (local $head_in_group i32) (local $at i32) (local $column i32) (local $delta f32)
-    (loop $next_row
-      (memory.fill (local.get $d_q) (i32.const 0) (i32.const 48))
-      (local.set $head_in_group (i32.const 0))
-      (loop $next_head
-        (local.set $at (i32.mul (local.get $head_in_group) (i32.const 24)))
-        (local.set $delta (f32.const 0))
-        (local.set $column (i32.const 0))
-        (loop $next_column
-          (local.set $delta (f32.add (local.get $delta) (f32.mul
-            (f32.load (i32.add (local.get $out) (local.get $at))) (f32.load (i32.add (local.get $d_out) (local.get $at))))))
-          (local.set $at (i32.add (local.get $at) (i32.const 4)))
-          (br_if $next_column (i32.lt_u (local.tee $column (i32.add (local.get $column) (i32.const 1))) (i32.const 6))))
-        (f32.store (i32.add (i32.add (global.get $scratch) (i32.const 35648))
-          (i32.shl (i32.add (i32.mul (local.get $head_in_group) (i32.const 23)) (local.get $row)) (i32.const 2))) (local.get $delta))
-        (br_if $next_head (i32.lt_u (local.tee $head_in_group (i32.add (local.get $head_in_group) (i32.const 1))) (i32.const 2))))
-      (local.set $out (i32.add (local.get $out) (i32.const 192)))
-      (local.set $d_out (i32.add (local.get $d_out) (i32.const 192)))
-      (local.set $d_q (i32.add (local.get $d_q) (i32.const 192)))
-      (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (i32.const 23)))))
-
-  ;; One block of queries against one block of keys: p and d_s in scratch, then what they add to d_v, d_k and d_q.
-  (func $attention_backward_h4kv2d6_t23_4fc8d68d.attend (param $q i32) (param $k i32) (param $d_out i32) (param $d_q i32) (param $log_sum_exp i32) (param $delta i32)
+  ;; One block of queries against one block of keys: scores in scratch, running maximum and sum, weighted values.
+  (func $attention_paged_h4kv2d6_p5_63d6f08a.attend (param $q i32) (param $v i32) (param $acc_row i32)
       (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32) (param $masked i32)
       (param $query_documents i32) (param $key_documents i32)
-    (local $p_rows i32) (local $s_rows i32) (local $scores_row i32) (local $d_row i32) (local $row i32) (local $lane i32) (local $lane_end i32) (local $panels i32)
-    (local $y v128) (local $p v128) (local $d_y v128) (local $d_s v128) (local $row_lse v128) (local $row_delta v128)
+    (local $scores i32) (local $scores_row i32) (local $acc i32) (local $acc_at i32) (local $most_at i32) (local $total_at i32)
+    (local $row i32) (local $lane i32) (local $lane_end i32)
+    (local $y v128) (local $row_most v128) (local $new_most v128) (local $alpha v128) (local $p v128) (local $sum v128)
+    (local $f.-3.4028235e+38 v128)
     (local $s. v128)
     (local $f.0.4082483 v128)
     (local $tanh v128)
@@ -502,11 +420,13 @@
     (local $f.30 v128)
     (local $v.lanes v128)
     (local $tanh_2 v128)
-    (local $tanh_3 v128)
     (local $log_2 v128)
     (local $exp_2 v128)
     (local $visible. v128)
-    (local $tanh_4 v128)
+    (local $k_2 v128)
+    (local $q_2 v128)
+    (local $i.8 v128)
+    (local.set $f.-3.4028235e+38 (global.get $f.-3.4028235e+38))
     (local.set $f.0.4082483 (global.get $f.0.4082483))
     (local.set $f.0.033333335 (global.get $f.0.033333335))
     (local.set $f.88 (global.get $f.88))
@@ -555,22 +475,21 @@
     (local.set $f.-87.33654 (global.get $f.-87.33654))
     (local.set $f.30 (global.get $f.30))
     (local.set $v.lanes (global.get $v.lanes))
-    (local.set $p_rows (i32.add (global.get $scratch) (i32.const 4096)))
-    (local.set $s_rows (i32.add (global.get $scratch) (i32.const 14656)))
-    (local.set $panels (i32.shr_u (i32.add (local.get $keys) (i32.const 15)) (i32.const 4)))
-    (call $attention_backward_h4kv2d6_t23_4fc8d68d.scores (local.get $q) (i32.add (global.get $scratch) (i32.const 0)) (local.get $p_rows) (i32.const 0)
-      (local.get $queries) (local.get $panels) (i32.const 6))
-    (call $attention_backward_h4kv2d6_t23_4fc8d68d.scores (local.get $d_out) (i32.add (global.get $scratch) (i32.const 2048)) (local.get $s_rows) (i32.const 0)
-      (local.get $queries) (local.get $panels) (i32.const 6))
+    (local.set $i.8 (global.get $i.8))
+    (local.set $scores (i32.add (global.get $scratch) (i32.const 2048)))
+    (call $attention_paged_h4kv2d6_p5_63d6f08a.scores (local.get $q) (i32.add (global.get $scratch) (i32.const 0)) (local.get $scores) (i32.const 0)
+      (local.get $queries) (i32.shr_u (i32.add (local.get $keys) (i32.const 15)) (i32.const 4)) (i32.const 6))
     (local.set $lane_end (i32.shl (local.get $keys) (i32.const 2)))
-    (local.set $scores_row (local.get $p_rows))
-    (local.set $d_row (local.get $s_rows))
+    (local.set $scores_row (local.get $scores))
+    (local.set $acc (i32.add (i32.add (global.get $scratch) (i32.const 12288)) (i32.mul (local.get $acc_row) (i32.const 64))))
+    (local.set $acc_at (local.get $acc))
+    (local.set $most_at (i32.add (i32.add (global.get $scratch) (i32.const 21056)) (i32.shl (local.get $acc_row) (i32.const 2))))
+    (local.set $total_at (i32.add (i32.add (global.get $scratch) (i32.const 20544)) (i32.shl (local.get $acc_row) (i32.const 2))))
     (loop $next_query
-      (local.set $row_lse (v128.load32_splat (local.get $log_sum_exp)))
-      (local.set $row_delta (v128.load32_splat (local.get $delta)))
+      (local.set $row_most (local.get $f.-3.4028235e+38))
       (local.set $lane (i32.const 0))
       (if (local.get $masked) (then
-        (loop $masked_lanes
+        (loop $masked_scores
           (local.set $s. (f32x4.mul (v128.load (i32.add (local.get $scores_row) (local.get $lane))) (local.get $f.0.4082483)))
           ;; tanh: x + x^3 q(x^2) below 0.625, else 1 - 2 / (e^(2|x|) + 1) with the sign of x
           (local.set $tanh.x (f32x4.mul (local.get $s.) (local.get $f.0.033333335)))
@@ -582,7 +501,7 @@
           (local.set $exp.r (f32x4.add (f32x4.add (f32x4.mul (f32x4.mul (local.get $exp.r) (local.get $exp.r)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.0.001381432) (local.get $exp.r)) (local.get $f.0.008368851)) (local.get $exp.r)) (local.get $f.0.0416684)) (local.get $exp.r)) (local.get $f.0.1666652)) (local.get $exp.r)) (local.get $f.0.49999994))) (local.get $exp.r)) (local.get $f.1)))
           (local.set $tanh.e (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
           (local.set $tanh.s (f32x4.mul (local.get $tanh.x) (local.get $tanh.x)))
-          (local.set $tanh_3 (v128.bitselect (f32x4.add (local.get $tanh.x) (f32x4.mul (f32x4.mul (local.get $tanh.x) (local.get $tanh.s)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.-0.005704987) (local.get $tanh.s)) (local.get $f.0.020639088)) (local.get $tanh.s)) (local.get $f.-0.053739715)) (local.get $tanh.s)) (local.get $f.0.13331442)) (local.get $tanh.s)) (local.get $f.-0.3333328)))) (v128.or (f32x4.sub (local.get $f.1) (f32x4.div (local.get $f.2) (f32x4.add (local.get $tanh.e) (local.get $f.1)))) (v128.and (local.get $tanh.x) (local.get $i.-2147483648))) (f32x4.lt (f32x4.abs (local.get $tanh.x)) (local.get $f.0.625))))
+          (local.set $tanh_2 (v128.bitselect (f32x4.add (local.get $tanh.x) (f32x4.mul (f32x4.mul (local.get $tanh.x) (local.get $tanh.s)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.-0.005704987) (local.get $tanh.s)) (local.get $f.0.020639088)) (local.get $tanh.s)) (local.get $f.-0.053739715)) (local.get $tanh.s)) (local.get $f.0.13331442)) (local.get $tanh.s)) (local.get $f.-0.3333328)))) (v128.or (f32x4.sub (local.get $f.1) (f32x4.div (local.get $f.2) (f32x4.add (local.get $tanh.e) (local.get $f.1)))) (v128.and (local.get $tanh.x) (local.get $i.-2147483648))) (f32x4.lt (f32x4.abs (local.get $tanh.x)) (local.get $f.0.625))))
           ;; log x = e ln 2 + f - f^2/2 + f^3 q(f) with x = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2))
           (local.set $log.y (local.get $f.2))
           (local.set $log.x (v128.bitselect (f32x4.mul (local.get $log.y) (local.get $f.4294967300)) (local.get $log.y) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38))))
@@ -602,35 +521,17 @@
           (local.set $exp.r (f32x4.add (f32x4.add (f32x4.mul (f32x4.mul (local.get $exp.r) (local.get $exp.r)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.0.001381432) (local.get $exp.r)) (local.get $f.0.008368851)) (local.get $exp.r)) (local.get $f.0.0416684)) (local.get $exp.r)) (local.get $f.0.1666652)) (local.get $exp.r)) (local.get $f.0.49999994))) (local.get $exp.r)) (local.get $f.1)))
           (local.set $exp_2 (v128.bitselect (local.get $f.inf) (i32x4.add (f32x4.add (local.get $exp.r) (local.get $exp.r)) (i32x4.shl (i32x4.sub (local.get $exp.n) (local.get $i.1)) (i32.const 23))) (f32x4.gt (local.get $exp.x) (local.get $f.88.72283))))
           (local.set $exp_2 (v128.or (v128.andnot (local.get $exp_2) (f32x4.lt (local.get $exp.x) (local.get $f.-87.33654))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
-          (local.set $y (f32x4.sub (f32x4.mul (local.get $tanh_3) (local.get $f.30)) (f32x4.mul (f32x4.convert_i32x4_s (i32x4.sub (i32x4.splat (i32.add (local.get $query) (local.get $row))) (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)))) (f32x4.div (local.get $f.1) (local.get $exp_2)))))
-          (local.set $exp.x (f32x4.sub (local.get $y) (local.get $row_lse)))
-          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
-          (local.set $exp.r (f32x4.pmax (local.get $exp.x) (local.get $f.-87.33655)))
-          (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
-          (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
-          (local.set $exp.r (f32x4.add (f32x4.add (f32x4.mul (f32x4.mul (local.get $exp.r) (local.get $exp.r)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.0.001381432) (local.get $exp.r)) (local.get $f.0.008368851)) (local.get $exp.r)) (local.get $f.0.0416684)) (local.get $exp.r)) (local.get $f.0.1666652)) (local.get $exp.r)) (local.get $f.0.49999994))) (local.get $exp.r)) (local.get $f.1)))
-          (local.set $p (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
-          (local.set $visible. (v128.and (i32x4.le_s (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)) (i32x4.splat (i32.add (local.get $query) (local.get $row)))) (i32x4.eq (v128.load (i32.add (local.get $key_documents) (local.get $lane))) (v128.load32_splat (i32.add (local.get $query_documents) (i32.shl (local.get $row) (i32.const 2)))))))
+          (local.set $y (f32x4.sub (f32x4.mul (local.get $tanh_2) (local.get $f.30)) (f32x4.mul (f32x4.convert_i32x4_s (i32x4.sub (i32x4.splat (i32.add (local.get $query) (local.get $row))) (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)))) (f32x4.div (local.get $f.1) (local.get $exp_2)))))
+          (local.set $k_2 (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)))
+          (local.set $q_2 (i32x4.splat (i32.add (local.get $query) (local.get $row))))
+          (local.set $visible. (v128.and (v128.and (i32x4.le_s (local.get $k_2) (local.get $q_2)) (i32x4.lt_s (i32x4.sub (local.get $q_2) (local.get $k_2)) (local.get $i.8))) (v128.const i32x4 -1 -1 -1 -1)))
           (local.set $visible. (v128.and (local.get $visible.) (i32x4.lt_s (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)) (i32x4.splat (i32.add (local.get $key) (local.get $keys))))))
-          (local.set $p (v128.and (local.get $p) (local.get $visible.)))
-          (local.set $d_y (f32x4.mul (local.get $p) (f32x4.sub (v128.load (i32.add (local.get $d_row) (local.get $lane))) (local.get $row_delta))))
-          ;; tanh: x + x^3 q(x^2) below 0.625, else 1 - 2 / (e^(2|x|) + 1) with the sign of x
-          (local.set $tanh.x (f32x4.mul (local.get $s.) (local.get $f.0.033333335)))
-          (local.set $exp.x (f32x4.add (f32x4.abs (local.get $tanh.x)) (f32x4.abs (local.get $tanh.x))))
-          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
-          (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.88)) (local.get $f.-87.33655)))
-          (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
-          (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
-          (local.set $exp.r (f32x4.add (f32x4.add (f32x4.mul (f32x4.mul (local.get $exp.r) (local.get $exp.r)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.0.001381432) (local.get $exp.r)) (local.get $f.0.008368851)) (local.get $exp.r)) (local.get $f.0.0416684)) (local.get $exp.r)) (local.get $f.0.1666652)) (local.get $exp.r)) (local.get $f.0.49999994))) (local.get $exp.r)) (local.get $f.1)))
-          (local.set $tanh.e (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
-          (local.set $tanh.s (f32x4.mul (local.get $tanh.x) (local.get $tanh.x)))
-          (local.set $tanh_4 (v128.bitselect (f32x4.add (local.get $tanh.x) (f32x4.mul (f32x4.mul (local.get $tanh.x) (local.get $tanh.s)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.-0.005704987) (local.get $tanh.s)) (local.get $f.0.020639088)) (local.get $tanh.s)) (local.get $f.-0.053739715)) (local.get $tanh.s)) (local.get $f.0.13331442)) (local.get $tanh.s)) (local.get $f.-0.3333328)))) (v128.or (f32x4.sub (local.get $f.1) (f32x4.div (local.get $f.2) (f32x4.add (local.get $tanh.e) (local.get $f.1)))) (v128.and (local.get $tanh.x) (local.get $i.-2147483648))) (f32x4.lt (f32x4.abs (local.get $tanh.x)) (local.get $f.0.625))))
-          (local.set $d_s (f32x4.mul (local.get $d_y) (f32x4.sub (local.get $f.1) (f32x4.mul (local.get $tanh_4) (local.get $tanh_4)))))
-          (v128.store (i32.add (local.get $scores_row) (local.get $lane)) (local.get $p))
-          (v128.store (i32.add (local.get $d_row) (local.get $lane)) (f32x4.mul (local.get $d_s) (local.get $f.0.4082483)))
-          (br_if $masked_lanes (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (local.get $lane_end)))))
+          (local.set $y (v128.bitselect (local.get $y) (local.get $f.-3.4028235e+38) (local.get $visible.)))
+          (local.set $row_most (f32x4.pmax (local.get $row_most) (local.get $y)))
+          (v128.store (i32.add (local.get $scores_row) (local.get $lane)) (local.get $y))
+          (br_if $masked_scores (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (local.get $lane_end)))))
       (else
-        (loop $plain_lanes
+        (loop $plain_scores
           (local.set $s. (f32x4.mul (v128.load (i32.add (local.get $scores_row) (local.get $lane))) (local.get $f.0.4082483)))
           ;; tanh: x + x^3 q(x^2) below 0.625, else 1 - 2 / (e^(2|x|) + 1) with the sign of x
           (local.set $tanh.x (f32x4.mul (local.get $s.) (local.get $f.0.033333335)))
@@ -663,139 +564,219 @@
           (local.set $exp (v128.bitselect (local.get $f.inf) (i32x4.add (f32x4.add (local.get $exp.r) (local.get $exp.r)) (i32x4.shl (i32x4.sub (local.get $exp.n) (local.get $i.1)) (i32.const 23))) (f32x4.gt (local.get $exp.x) (local.get $f.88.72283))))
           (local.set $exp (v128.or (v128.andnot (local.get $exp) (f32x4.lt (local.get $exp.x) (local.get $f.-87.33654))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
           (local.set $y (f32x4.sub (f32x4.mul (local.get $tanh) (local.get $f.30)) (f32x4.mul (f32x4.convert_i32x4_s (i32x4.sub (i32x4.splat (i32.add (local.get $query) (local.get $row))) (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)))) (f32x4.div (local.get $f.1) (local.get $exp)))))
-          (local.set $exp.x (f32x4.sub (local.get $y) (local.get $row_lse)))
-          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
-          (local.set $exp.r (f32x4.pmax (local.get $exp.x) (local.get $f.-87.33655)))
-          (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
-          (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
-          (local.set $exp.r (f32x4.add (f32x4.add (f32x4.mul (f32x4.mul (local.get $exp.r) (local.get $exp.r)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.0.001381432) (local.get $exp.r)) (local.get $f.0.008368851)) (local.get $exp.r)) (local.get $f.0.0416684)) (local.get $exp.r)) (local.get $f.0.1666652)) (local.get $exp.r)) (local.get $f.0.49999994))) (local.get $exp.r)) (local.get $f.1)))
-          (local.set $p (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
-          (local.set $d_y (f32x4.mul (local.get $p) (f32x4.sub (v128.load (i32.add (local.get $d_row) (local.get $lane))) (local.get $row_delta))))
-          ;; tanh: x + x^3 q(x^2) below 0.625, else 1 - 2 / (e^(2|x|) + 1) with the sign of x
-          (local.set $tanh.x (f32x4.mul (local.get $s.) (local.get $f.0.033333335)))
-          (local.set $exp.x (f32x4.add (f32x4.abs (local.get $tanh.x)) (f32x4.abs (local.get $tanh.x))))
-          ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
-          (local.set $exp.r (f32x4.pmax (f32x4.pmin (local.get $exp.x) (local.get $f.88)) (local.get $f.-87.33655)))
-          (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
-          (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
-          (local.set $exp.r (f32x4.add (f32x4.add (f32x4.mul (f32x4.mul (local.get $exp.r) (local.get $exp.r)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.0.001381432) (local.get $exp.r)) (local.get $f.0.008368851)) (local.get $exp.r)) (local.get $f.0.0416684)) (local.get $exp.r)) (local.get $f.0.1666652)) (local.get $exp.r)) (local.get $f.0.49999994))) (local.get $exp.r)) (local.get $f.1)))
-          (local.set $tanh.e (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
-          (local.set $tanh.s (f32x4.mul (local.get $tanh.x) (local.get $tanh.x)))
-          (local.set $tanh_2 (v128.bitselect (f32x4.add (local.get $tanh.x) (f32x4.mul (f32x4.mul (local.get $tanh.x) (local.get $tanh.s)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.-0.005704987) (local.get $tanh.s)) (local.get $f.0.020639088)) (local.get $tanh.s)) (local.get $f.-0.053739715)) (local.get $tanh.s)) (local.get $f.0.13331442)) (local.get $tanh.s)) (local.get $f.-0.3333328)))) (v128.or (f32x4.sub (local.get $f.1) (f32x4.div (local.get $f.2) (f32x4.add (local.get $tanh.e) (local.get $f.1)))) (v128.and (local.get $tanh.x) (local.get $i.-2147483648))) (f32x4.lt (f32x4.abs (local.get $tanh.x)) (local.get $f.0.625))))
-          (local.set $d_s (f32x4.mul (local.get $d_y) (f32x4.sub (local.get $f.1) (f32x4.mul (local.get $tanh_2) (local.get $tanh_2)))))
-          (v128.store (i32.add (local.get $scores_row) (local.get $lane)) (local.get $p))
-          (v128.store (i32.add (local.get $d_row) (local.get $lane)) (f32x4.mul (local.get $d_s) (local.get $f.0.4082483)))
-          (br_if $plain_lanes (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (local.get $lane_end))))))
-      (local.set $log_sum_exp (i32.add (local.get $log_sum_exp) (i32.const 64)))
-      (local.set $delta (i32.add (local.get $delta) (i32.const 4)))
+          (local.set $row_most (f32x4.pmax (local.get $row_most) (local.get $y)))
+          (v128.store (i32.add (local.get $scores_row) (local.get $lane)) (local.get $y))
+          (br_if $plain_scores (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (local.get $lane_end))))))
+      (local.set $row_most (f32x4.pmax (local.get $row_most) (i8x16.shuffle 8 9 10 11 12 13 14 15 0 1 2 3 4 5 6 7 (local.get $row_most) (local.get $row_most))))
+      (local.set $row_most (f32x4.pmax (local.get $row_most) (i8x16.shuffle 4 5 6 7 0 1 2 3 12 13 14 15 8 9 10 11 (local.get $row_most) (local.get $row_most))))
+      (local.set $alpha (v128.load32_splat (local.get $most_at)))
+      (local.set $new_most (f32x4.pmax (local.get $alpha) (local.get $row_most)))
+      (v128.store32_lane 0 (local.get $most_at) (local.get $new_most))
+      (local.set $exp.x (f32x4.sub (local.get $alpha) (local.get $new_most)))
+      ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
+      (local.set $exp.r (f32x4.pmax (local.get $exp.x) (local.get $f.-87.33655)))
+      (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
+      (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
+      (local.set $exp.r (f32x4.add (f32x4.add (f32x4.mul (f32x4.mul (local.get $exp.r) (local.get $exp.r)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.0.001381432) (local.get $exp.r)) (local.get $f.0.008368851)) (local.get $exp.r)) (local.get $f.0.0416684)) (local.get $exp.r)) (local.get $f.0.1666652)) (local.get $exp.r)) (local.get $f.0.49999994))) (local.get $exp.r)) (local.get $f.1)))
+      (local.set $alpha (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
+      (local.set $sum (v128.const f32x4 0 0 0 0))
+      (local.set $lane (i32.const 0))
+      (loop $weights
+        (local.set $y (v128.load (i32.add (local.get $scores_row) (local.get $lane))))
+        (local.set $exp.x (f32x4.sub (local.get $y) (local.get $new_most)))
+        ;; e^x = 2^n e^r with |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds n into the low bits
+        (local.set $exp.r (f32x4.pmax (local.get $exp.x) (local.get $f.-87.33655)))
+        (local.set $exp.n (f32x4.add (f32x4.mul (local.get $exp.r) (local.get $f.1.442695)) (local.get $f.12582912)))
+        (local.set $exp.r (f32x4.sub (f32x4.sub (local.get $exp.r) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.0.6933594))) (f32x4.mul (f32x4.sub (local.get $exp.n) (local.get $f.12582912)) (local.get $f.-0.00021219444))))
+        (local.set $exp.r (f32x4.add (f32x4.add (f32x4.mul (f32x4.mul (local.get $exp.r) (local.get $exp.r)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.0.001381432) (local.get $exp.r)) (local.get $f.0.008368851)) (local.get $exp.r)) (local.get $f.0.0416684)) (local.get $exp.r)) (local.get $f.0.1666652)) (local.get $exp.r)) (local.get $f.0.49999994))) (local.get $exp.r)) (local.get $f.1)))
+        (local.set $p (v128.or (i32x4.add (local.get $exp.r) (i32x4.shl (local.get $exp.n) (i32.const 23))) (f32x4.ne (local.get $exp.x) (local.get $exp.x))))
+        ;; A masked score is the lowest number: its weight is 0 even where nothing else has been seen.
+        (local.set $p (v128.andnot (local.get $p) (f32x4.le (local.get $y) (local.get $f.-3.4028235e+38))))
+        (local.set $sum (f32x4.add (local.get $sum) (local.get $p)))
+        (v128.store (i32.add (local.get $scores_row) (local.get $lane)) (local.get $p))
+        (br_if $weights (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (local.get $lane_end))))
+      (local.set $sum (f32x4.add (local.get $sum) (i8x16.shuffle 8 9 10 11 12 13 14 15 0 1 2 3 4 5 6 7 (local.get $sum) (local.get $sum))))
+      (local.set $sum (f32x4.add (local.get $sum) (i8x16.shuffle 4 5 6 7 0 1 2 3 12 13 14 15 8 9 10 11 (local.get $sum) (local.get $sum))))
+      (v128.store32_lane 0 (local.get $total_at)
+        (f32x4.add (f32x4.mul (v128.load32_splat (local.get $total_at)) (local.get $alpha)) (local.get $sum)))
+      (local.set $lane (i32.const 0))
+      (loop $rescale
+        (v128.store (i32.add (local.get $acc_at) (local.get $lane))
+          (f32x4.mul (v128.load (i32.add (local.get $acc_at) (local.get $lane))) (local.get $alpha)))
+        (br_if $rescale (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 32))))
       (local.set $scores_row (i32.add (local.get $scores_row) (i32.const 320)))
-      (local.set $d_row (i32.add (local.get $d_row) (i32.const 320)))
+      (local.set $acc_at (i32.add (local.get $acc_at) (i32.const 64)))
+      (local.set $most_at (i32.add (local.get $most_at) (i32.const 4)))
+      (local.set $total_at (i32.add (local.get $total_at) (i32.const 4)))
       (br_if $next_query (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $queries))))
-    ;; d_v += pᵀ d_out, d_k += d_sᵀ q, d_q += d_s k
-    (call $attention_backward_h4kv2d6_t23_4fc8d68d.to_keys (local.get $p_rows) (local.get $d_out)
-      (i32.add (global.get $scratch) (i32.const 29376)) (i32.add (global.get $scratch) (i32.const 29376))
-      (local.get $keys) (i32.const 1) (local.get $queries))
-    (call $attention_backward_h4kv2d6_t23_4fc8d68d.to_keys (local.get $s_rows) (local.get $q)
-      (i32.add (global.get $scratch) (i32.const 25216)) (i32.add (global.get $scratch) (i32.const 25216))
-      (local.get $keys) (i32.const 1) (local.get $queries))
-    (call $attention_backward_h4kv2d6_t23_4fc8d68d.to_queries (local.get $s_rows) (local.get $k) (i32.add (global.get $scratch) (i32.const 33536)) (i32.const 0)
-      (local.get $queries) (i32.const 1) (local.get $keys))
-    (call $attention_backward_h4kv2d6_t23_4fc8d68d.add (local.get $d_q) (i32.add (global.get $scratch) (i32.const 33536)) (local.get $queries)))
+    (call $attention_paged_h4kv2d6_p5_63d6f08a.values (local.get $scores) (local.get $v) (local.get $acc) (local.get $acc)
+      (local.get $queries) (i32.const 1) (local.get $keys)))
 
-  ;; Adds rows of scratch to rows of d_q: whole vectors, then single columns, because other heads stand behind them.
-  (func $attention_backward_h4kv2d6_t23_4fc8d68d.add (param $to i32) (param $from i32) (param $rows i32)
-    (local $column i32) (local $to_at i32)
-    (loop $next_row
-      (local.set $column (i32.const 0))
-      (block $vectors_done
-        (loop $next_vector
-          (br_if $vectors_done (i32.ge_u (local.get $column) (i32.const 16)))
-          (local.set $to_at (i32.add (local.get $to) (local.get $column)))
-          (v128.store (local.get $to_at) (f32x4.add (v128.load (local.get $to_at)) (v128.load (i32.add (local.get $from) (local.get $column)))))
-          (local.set $column (i32.add (local.get $column) (i32.const 16)))
-          (br $next_vector)))
-      (block $columns_done
-        (loop $next_column
-          (br_if $columns_done (i32.ge_u (local.get $column) (i32.const 24)))
-          (local.set $to_at (i32.add (local.get $to) (local.get $column)))
-          (f32.store (local.get $to_at) (f32.add (f32.load (local.get $to_at)) (f32.load (i32.add (local.get $from) (local.get $column)))))
-          (local.set $column (i32.add (local.get $column) (i32.const 4)))
-          (br $next_column)))
-      (local.set $to (i32.add (local.get $to) (i32.const 192)))
-      (local.set $from (i32.add (local.get $from) (i32.const 64)))
-      (br_if $next_row (local.tee $rows (i32.sub (local.get $rows) (i32.const 1))))))
+  ;; Divides by the sums and stores rows of one head; a row that saw nothing yields zeros.
+  (func $attention_paged_h4kv2d6_p5_63d6f08a.finish (param $acc_row i32) (param $out i32) (param $log_sum_exp i32) (param $queries i32)
+    (local $acc i32) (local $most i32) (local $total i32) (local $lane i32) (local $sum v128) (local $inverse v128) (local $value v128) (local $lse v128)
+    (local $log.x v128)
+    (local $log.e v128)
+    (local $log.f v128)
+    (local $log.y v128)
+    (local $f.1 v128)
+    (local $f.0.5 v128)
+    (local $f.1.1754944e-38 v128)
+    (local $f.4294967300 v128)
+    (local $i.126 v128)
+    (local $f.32 v128)
+    (local $i.8388607 v128)
+    (local $f.0.70710677 v128)
+    (local $f.0.06746641 v128)
+    (local $f.-0.11675652 v128)
+    (local $f.0.11888162 v128)
+    (local $f.-0.12405589 v128)
+    (local $f.0.14219552 v128)
+    (local $f.-0.16667996 v128)
+    (local $f.0.20002119 v128)
+    (local $f.-0.2500001 v128)
+    (local $f.0.33333313 v128)
+    (local $f.-0.00021219444 v128)
+    (local $f.0.6933594 v128)
+    (local $f.inf v128)
+    (local $f.0 v128)
+    (local $f.-inf v128)
+    (local.set $f.1 (global.get $f.1))
+    (local.set $f.0.5 (global.get $f.0.5))
+    (local.set $f.1.1754944e-38 (global.get $f.1.1754944e-38))
+    (local.set $f.4294967300 (global.get $f.4294967300))
+    (local.set $i.126 (global.get $i.126))
+    (local.set $f.32 (global.get $f.32))
+    (local.set $i.8388607 (global.get $i.8388607))
+    (local.set $f.0.70710677 (global.get $f.0.70710677))
+    (local.set $f.0.06746641 (global.get $f.0.06746641))
+    (local.set $f.-0.11675652 (global.get $f.-0.11675652))
+    (local.set $f.0.11888162 (global.get $f.0.11888162))
+    (local.set $f.-0.12405589 (global.get $f.-0.12405589))
+    (local.set $f.0.14219552 (global.get $f.0.14219552))
+    (local.set $f.-0.16667996 (global.get $f.-0.16667996))
+    (local.set $f.0.20002119 (global.get $f.0.20002119))
+    (local.set $f.-0.2500001 (global.get $f.-0.2500001))
+    (local.set $f.0.33333313 (global.get $f.0.33333313))
+    (local.set $f.-0.00021219444 (global.get $f.-0.00021219444))
+    (local.set $f.0.6933594 (global.get $f.0.6933594))
+    (local.set $f.inf (global.get $f.inf))
+    (local.set $f.0 (global.get $f.0))
+    (local.set $f.-inf (global.get $f.-inf))
+    (local.set $acc (i32.add (i32.add (global.get $scratch) (i32.const 12288)) (i32.mul (local.get $acc_row) (i32.const 64))))
+    (local.set $most (i32.add (i32.add (global.get $scratch) (i32.const 21056)) (i32.shl (local.get $acc_row) (i32.const 2))))
+    (local.set $total (i32.add (i32.add (global.get $scratch) (i32.const 20544)) (i32.shl (local.get $acc_row) (i32.const 2))))
+    (loop $next_query
+      (local.set $sum (v128.load32_splat (local.get $total)))
+      (local.set $inverse (v128.andnot (f32x4.div (f32x4.splat (f32.const 1)) (local.get $sum)) (f32x4.eq (local.get $sum) (v128.const f32x4 0 0 0 0))))
+      (local.set $lane (i32.const 0))
+      (loop $next_lane
+        (local.set $value (f32x4.mul (v128.load (i32.add (local.get $acc) (local.get $lane))) (local.get $inverse)))
+        (v128.store (i32.add (local.get $acc) (local.get $lane)) (local.get $value))
+        (br_if $next_lane (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 32))))
+      (memory.copy (local.get $out) (local.get $acc) (i32.const 24))
+      (if (local.get $log_sum_exp) (then
+        ;; log x = e ln 2 + f - f^2/2 + f^3 q(f) with x = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2))
+        (local.set $log.y (local.get $sum))
+        (local.set $log.x (v128.bitselect (f32x4.mul (local.get $log.y) (local.get $f.4294967300)) (local.get $log.y) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38))))
+        (local.set $log.e (f32x4.sub (f32x4.convert_i32x4_s (i32x4.sub (i32x4.shr_u (local.get $log.x) (i32.const 23)) (local.get $i.126))) (v128.and (local.get $f.32) (f32x4.lt (local.get $log.y) (local.get $f.1.1754944e-38)))))
+        (local.set $log.f (v128.or (v128.and (local.get $log.x) (local.get $i.8388607)) (local.get $f.0.5)))
+        (local.set $log.e (f32x4.sub (local.get $log.e) (v128.and (local.get $f.1) (f32x4.lt (local.get $log.f) (local.get $f.0.70710677)))))
+        (local.set $log.f (f32x4.sub (f32x4.add (local.get $log.f) (v128.and (local.get $log.f) (f32x4.lt (local.get $log.f) (local.get $f.0.70710677)))) (local.get $f.1)))
+        (local.set $log.f (f32x4.add (f32x4.add (local.get $log.f) (f32x4.sub (f32x4.add (f32x4.mul (f32x4.mul (local.get $log.f) (f32x4.mul (local.get $log.f) (local.get $log.f))) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.0.06746641) (local.get $log.f)) (local.get $f.-0.11675652)) (local.get $log.f)) (local.get $f.0.11888162)) (local.get $log.f)) (local.get $f.-0.12405589)) (local.get $log.f)) (local.get $f.0.14219552)) (local.get $log.f)) (local.get $f.-0.16667996)) (local.get $log.f)) (local.get $f.0.20002119)) (local.get $log.f)) (local.get $f.-0.2500001)) (local.get $log.f)) (local.get $f.0.33333313))) (f32x4.mul (local.get $log.e) (local.get $f.-0.00021219444))) (f32x4.mul (f32x4.mul (local.get $log.f) (local.get $log.f)) (local.get $f.0.5)))) (f32x4.mul (local.get $log.e) (local.get $f.0.6933594))))
+        (local.set $log.f (v128.bitselect (local.get $log.y) (local.get $log.f) (f32x4.eq (local.get $log.y) (local.get $f.inf))))
+        (local.set $log.f (v128.bitselect (local.get $f.-inf) (local.get $log.f) (f32x4.eq (local.get $log.y) (local.get $f.0))))
+        (local.set $lse (v128.or (local.get $log.f) (v128.or (f32x4.lt (local.get $log.y) (local.get $f.0)) (f32x4.ne (local.get $log.y) (local.get $log.y)))))
+        (local.set $lse (f32x4.add (local.get $lse) (v128.load32_splat (local.get $most))))
+        (v128.store32_lane 0 (local.get $log_sum_exp) (v128.andnot (local.get $lse) (f32x4.eq (local.get $sum) (v128.const f32x4 0 0 0 0))))
+        (local.set $log_sum_exp (i32.add (local.get $log_sum_exp) (i32.const 0)))))
+      (local.set $acc (i32.add (local.get $acc) (i32.const 64)))
+      (local.set $most (i32.add (local.get $most) (i32.const 4)))
+      (local.set $total (i32.add (local.get $total) (i32.const 4)))
+      (local.set $out (i32.add (local.get $out) (i32.const 192)))
+      (br_if $next_query (local.tee $queries (i32.sub (local.get $queries) (i32.const 1))))))
 
-  ;; Copies finished rows of one head out of scratch.
-  (func $attention_backward_h4kv2d6_t23_4fc8d68d.store (param $to i32) (param $from i32) (param $rows i32)
-    (loop $next_row
-      (memory.copy (local.get $to) (local.get $from) (i32.const 24))
-      (local.set $to (i32.add (local.get $to) (i32.const 64)))
-      (local.set $from (i32.add (local.get $from) (i32.const 64)))
-      (br_if $next_row (local.tee $rows (i32.sub (local.get $rows) (i32.const 1))))))
-
-  ;; A tile is one sequence and one key-value head with all heads that share it: nothing is summed across tiles.
-  (func (export "attention_backward_h4kv2d6_t23_4fc8d68d") (param $table i32) (param $begin i32) (param $end i32)
-    (local $q i32) (local $k i32) (local $v i32) (local $documents i32) (local $out i32) (local $log_sum_exp i32) (local $d_out i32)
-    (local $d_q i32) (local $d_k i32) (local $d_v i32) (local $tile i32) (local $first_row i32) (local $group i32)
-    (local $key i32) (local $keys i32) (local $packed i32) (local $head_in_group i32) (local $head i32) (local $q_at i32) (local $kv_at i32)
-    (local $query i32) (local $queries i32) (local $visited i32) (local $masked i32)
+  ;; A tile is one row tile of new tokens and 2 heads that share one key-value head. Keys and values of a block are
+  ;; copied out of their pages; from there on it is the sequence form, so that both give the same bits.
+  (func (export "attention_paged_h4kv2d6_p5_63d6f08a") (param $table i32) (param $begin i32) (param $end i32)
+    (local $q i32) (local $k i32) (local $v i32) (local $positions i32) (local $pages i32) (local $row_tiles i32) (local $out i32)
+    (local $tile i32) (local $fields i32) (local $first_head i32) (local $group i32) (local $page_row i32)
+    (local $first_row i32) (local $rows i32) (local $all_keys i32) (local $first_position i32)
+    (local $key i32) (local $keys i32) (local $copied i32) (local $slot i32) (local $at i32) (local $k_rows i32) (local $v_rows i32)
+    (local $head_in_tile i32) (local $head i32) (local $query i32) (local $queries i32) (local $visited i32) (local $masked i32)
     (local.set $q (i32.load (local.get $table)))
     (local.set $k (i32.load offset=4 (local.get $table)))
     (local.set $v (i32.load offset=8 (local.get $table)))
-    (local.set $documents (i32.load offset=12 (local.get $table)))
-    (local.set $out (i32.load offset=16 (local.get $table)))
-    (local.set $log_sum_exp (i32.load offset=20 (local.get $table)))
-    (local.set $d_out (i32.load offset=24 (local.get $table)))
-    (local.set $d_q (i32.load offset=28 (local.get $table)))
-    (local.set $d_k (i32.load offset=32 (local.get $table)))
-    (local.set $d_v (i32.load offset=36 (local.get $table)))
+    (local.set $positions (i32.load offset=12 (local.get $table)))
+    (local.set $pages (i32.load offset=16 (local.get $table)))
+    (local.set $row_tiles (i32.load offset=20 (local.get $table)))
+    (local.set $out (i32.load offset=24 (local.get $table)))
+    (local.set $k_rows (i32.add (global.get $scratch) (i32.const 21568)))
+    (local.set $v_rows (i32.add (global.get $scratch) (i32.const 25728)))
     (local.set $tile (local.get $begin))
     (loop $next_tile
-      (local.set $first_row (i32.mul (i32.div_u (local.get $tile) (i32.const 2)) (i32.const 23)))
-      (local.set $group (i32.rem_u (local.get $tile) (i32.const 2)))
-      (local.set $q_at (i32.add (i32.mul (local.get $first_row) (i32.const 192)) (i32.mul (local.get $group) (i32.const 48))))
-      (call $attention_backward_h4kv2d6_t23_4fc8d68d.prepare
-        (i32.add (local.get $out) (local.get $q_at)) (i32.add (local.get $d_out) (local.get $q_at)) (i32.add (local.get $d_q) (local.get $q_at)))
-      (local.set $key (i32.const 0))
-      (loop $next_keys
-        (local.set $keys (i32.sub (i32.const 23) (local.get $key)))
-        (if (i32.gt_u (local.get $keys) (i32.const 64)) (then (local.set $keys (i32.const 64))))
-        (local.set $kv_at (i32.add (i32.mul (local.get $group) (i32.const 24)) (i32.mul (i32.add (local.get $first_row) (local.get $key)) (i32.const 64))))
-        (memory.fill (i32.add (global.get $scratch) (i32.const 25216)) (i32.const 0) (i32.const 8320))
-        (local.set $packed (i32.const 0))
-        (local.set $head_in_group (i32.const 0))
-        (loop $next_head
-          (local.set $head (i32.add (i32.mul (local.get $group) (i32.const 2)) (local.get $head_in_group)))
-          (local.set $query (i32.const 0))
-          (loop $next_queries
-            (local.set $queries (i32.sub (i32.const 23) (local.get $query)))
-            (if (i32.gt_u (local.get $queries) (i32.const 32)) (then (local.set $queries (i32.const 32))))
-            (call $attention_backward_h4kv2d6_t23_4fc8d68d.look (local.get $query) (local.get $queries) (local.get $key) (local.get $keys) (local.get $head)
-              (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $query)) (i32.const 2)))
-              (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $key)) (i32.const 2))))
-            (local.set $masked)
-            (local.set $visited)
-            (if (local.get $visited) (then
-              (if (i32.eqz (local.get $packed)) (then
-                (local.set $packed (i32.const 1))
-                (call $attention_backward_h4kv2d6_t23_4fc8d68d.pack (i32.add (local.get $k) (local.get $kv_at)) (i32.add (global.get $scratch) (i32.const 0)) (local.get $keys))
-                (call $attention_backward_h4kv2d6_t23_4fc8d68d.pack (i32.add (local.get $v) (local.get $kv_at)) (i32.add (global.get $scratch) (i32.const 2048)) (local.get $keys))))
-              (local.set $q_at (i32.add
-                (i32.mul (i32.add (local.get $first_row) (local.get $query)) (i32.const 192))
-                (i32.mul (local.get $head) (i32.const 24))))
-              (call $attention_backward_h4kv2d6_t23_4fc8d68d.attend
-                (i32.add (local.get $q) (local.get $q_at)) (i32.add (local.get $k) (local.get $kv_at))
-                (i32.add (local.get $d_out) (local.get $q_at)) (i32.add (local.get $d_q) (local.get $q_at))
-                (i32.add (i32.add (local.get $log_sum_exp) (i32.shl (local.get $head) (i32.const 2)))
-                  (i32.mul (i32.add (local.get $first_row) (local.get $query)) (i32.const 64)))
-                (i32.add (i32.add (global.get $scratch) (i32.const 35648))
-                  (i32.shl (i32.add (i32.mul (local.get $head_in_group) (i32.const 23)) (local.get $query)) (i32.const 2)))
-                (local.get $query) (local.get $queries) (local.get $key) (local.get $visited) (local.get $head) (local.get $masked)
-                (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $query)) (i32.const 2)))
-                (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $key)) (i32.const 2))))))
-            (br_if $next_queries (i32.lt_u (local.tee $query (i32.add (local.get $query) (local.get $queries))) (i32.const 23))))
-          (br_if $next_head (i32.lt_u (local.tee $head_in_group (i32.add (local.get $head_in_group) (i32.const 1))) (i32.const 2))))
-        (call $attention_backward_h4kv2d6_t23_4fc8d68d.store (i32.add (local.get $d_k) (local.get $kv_at)) (i32.add (global.get $scratch) (i32.const 25216)) (local.get $keys))
-        (call $attention_backward_h4kv2d6_t23_4fc8d68d.store (i32.add (local.get $d_v) (local.get $kv_at)) (i32.add (global.get $scratch) (i32.const 29376)) (local.get $keys))
-        (br_if $next_keys (i32.lt_u (local.tee $key (i32.add (local.get $key) (local.get $keys))) (i32.const 23))))
+      (local.set $fields (i32.add (local.get $row_tiles) (i32.mul (i32.div_u (local.get $tile) (i32.const 2)) (i32.const 64))))
+      (local.set $page_row (i32.add (local.get $pages) (i32.mul (i32.load (local.get $fields)) (i32.const 64))))
+      (local.set $first_row (i32.load offset=4 (local.get $fields)))
+      (local.set $rows (i32.load offset=8 (local.get $fields)))
+      (local.set $all_keys (i32.load offset=12 (local.get $fields)))
+      (local.set $first_position (i32.load (i32.add (local.get $positions) (i32.shl (local.get $first_row) (i32.const 2)))))
+      (local.set $first_head (i32.mul (i32.rem_u (local.get $tile) (i32.const 2)) (i32.const 2)))
+      (local.set $group (i32.div_u (local.get $first_head) (i32.const 2)))
+      (if (local.get $rows) (then
+        (call $attention_paged_h4kv2d6_p5_63d6f08a.reset)
+        (local.set $key (i32.const 0))
+        (loop $next_keys
+          (local.set $keys (i32.sub (local.get $all_keys) (local.get $key)))
+          (if (i32.gt_u (local.get $keys) (i32.const 64)) (then (local.set $keys (i32.const 64))))
+          (local.set $copied (i32.const 0))
+          (local.set $head_in_tile (i32.const 0))
+          (loop $next_head
+            (local.set $head (i32.add (local.get $first_head) (local.get $head_in_tile)))
+            (local.set $query (i32.const 0))
+            (loop $next_queries
+              (local.set $queries (i32.sub (local.get $rows) (local.get $query)))
+              (if (i32.gt_u (local.get $queries) (i32.const 32)) (then (local.set $queries (i32.const 32))))
+              (call $attention_paged_h4kv2d6_p5_63d6f08a.look (i32.add (local.get $first_position) (local.get $query)) (local.get $queries)
+                (local.get $key) (local.get $keys) (local.get $head) (i32.const 0) (i32.const 0))
+              (local.set $masked)
+              (local.set $visited)
+              (if (local.get $visited) (then
+                (if (i32.eqz (local.get $copied)) (then
+                  (loop $next_copy
+                    ;; slot = page_table[key / page] * page + key % page
+                    (local.set $at (i32.add (local.get $key) (local.get $copied)))
+                    (local.set $slot (i32.add
+                      (i32.mul (i32.load (i32.add (local.get $page_row) (i32.shl (i32.div_u (local.get $at) (i32.const 5)) (i32.const 2)))) (i32.const 5))
+                      (i32.rem_u (local.get $at) (i32.const 5))))
+                    (memory.copy
+                      (i32.add (local.get $k_rows) (i32.mul (local.get $copied) (i32.const 64)))
+                      (i32.add (i32.add (local.get $k) (i32.mul (local.get $group) (i32.const 24))) (i32.mul (local.get $slot) (i32.const 64)))
+                      (i32.const 24))
+                    (memory.copy
+                      (i32.add (local.get $v_rows) (i32.mul (local.get $copied) (i32.const 64)))
+                      (i32.add (i32.add (local.get $v) (i32.mul (local.get $group) (i32.const 24))) (i32.mul (local.get $slot) (i32.const 64)))
+                      (i32.const 24))
+                    (br_if $next_copy (i32.lt_u (local.tee $copied (i32.add (local.get $copied) (i32.const 1))) (local.get $keys))))
+                  (call $attention_paged_h4kv2d6_p5_63d6f08a.pack (local.get $k_rows) (i32.add (global.get $scratch) (i32.const 0)) (local.get $keys))))
+                (call $attention_paged_h4kv2d6_p5_63d6f08a.attend
+                  (i32.add (i32.add (local.get $q) (i32.mul (local.get $head) (i32.const 24))) (i32.mul (i32.add (local.get $first_row) (local.get $query)) (i32.const 192)))
+                  (local.get $v_rows)
+                  (i32.add (i32.mul (local.get $head_in_tile) (i32.const 64)) (local.get $query))
+                  (i32.add (local.get $first_position) (local.get $query)) (local.get $queries)
+                  (local.get $key) (local.get $visited) (local.get $head) (local.get $masked)
+                  (i32.const 0) (i32.const 0))))
+              (br_if $next_queries (i32.lt_u (local.tee $query (i32.add (local.get $query) (local.get $queries))) (local.get $rows))))
+            (br_if $next_head (i32.lt_u (local.tee $head_in_tile (i32.add (local.get $head_in_tile) (i32.const 1))) (i32.const 2))))
+          (br_if $next_keys (i32.lt_u (local.tee $key (i32.add (local.get $key) (local.get $keys))) (local.get $all_keys))))
+        (local.set $head_in_tile (i32.const 0))
+        (loop $finish_head
+          (call $attention_paged_h4kv2d6_p5_63d6f08a.finish
+            (i32.mul (local.get $head_in_tile) (i32.const 64))
+            (i32.add
+              (i32.add (local.get $out) (i32.mul (i32.add (local.get $first_head) (local.get $head_in_tile)) (i32.const 24)))
+              (i32.mul (local.get $first_row) (i32.const 192)))
+            (i32.const 0)
+            (local.get $rows))
+          (br_if $finish_head (i32.lt_u (local.tee $head_in_tile (i32.add (local.get $head_in_tile) (i32.const 1))) (i32.const 2))))))
       (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))

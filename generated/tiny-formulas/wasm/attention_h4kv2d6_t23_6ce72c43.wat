@@ -1,19 +1,18 @@
-;; attention_paged_h4kv2d6_p5_af9c5835: Attention of new tokens over cached keys and values, by the blocks of the sequence form.
+;; attention_h4kv2d6_t23_6ce72c43: Softmax attention with grouped keys and values; a row with nothing visible yields zeros.
 ;;
-;; formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = ((k <= q) && ((q - k) < 8)) && same_document; out = softmax_k(score where visible) · v over the pages of the row's sequence
-;; source:   Kwon et al., arXiv:2309.06180
-;; operands: q           f32 rows of 24, 48 values apart
-;;           k           f32 rows of 12, 16 values apart
-;;           v           f32 rows of 12, 16 values apart
-;;           positions   i32 vector
-;;           page_table  i32 rows of 10, 16 values apart
-;;           row_tiles   i32 rows of 4, 16 values apart
-;;           out         f32 rows of 24, 48 values apart
-;; tile:     one row tile of the heads that share a key-value head, in blocks of 32 by 64
-;; chosen:   the same blocks as the sequence form, so both give the same bits
+;; formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = ((k <= q) && ((q - k) < 8)) && same_document; out = softmax_k(score where visible) · v; log_sum_exp kept for the backward pass
+;; source:   Vaswani et al., arXiv:1706.03762; groups: Ainslie et al., arXiv:2305.13245; blocks: Dao et al., arXiv:2205.14135
+;; operands: q            f32 rows of 24, 48 values apart
+;;           k            f32 rows of 12, 16 values apart
+;;           v            f32 rows of 12, 16 values apart
+;;           documents    i32 vector
+;;           out          f32 rows of 24, 48 values apart
+;;           log_sum_exp  f32 rows of 4, 16 values apart
+;; tile:     64 queries of the heads that share a key-value head, in blocks of 32 by 64
+;; chosen:   online softmax over blocks of keys: no score leaves the block
 ;; used by:  layers[1].attention.core fprop (model.attention)
 ;; spec:     tiny-formulas
-;; template: templates/wasm/attention-paged.wat.hbs
+;; template: templates/wasm/attention.wat.hbs
 (module
   (import "mspec" "memory" (memory 1 65536 shared))
   (import "mspec" "scratch" (global $scratch i32))
@@ -71,7 +70,7 @@
   ;; a(i, k) stands 192 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 512 bytes apart; rows of
   ;; out and source are 320 bytes apart. Where the rows are odd in number, which only the last tile's
   ;; are, the row behind is computed as well: every buffer has room for it.
-  (func $attention_paged_h4kv2d6_p5_af9c5835.scores (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
+  (func $attention_h4kv2d6_t23_6ce72c43.scores (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
     (local $c00 v128) (local $c01 v128) (local $c02 v128) (local $c03 v128)
@@ -142,7 +141,7 @@
   ;; a(i, k) stands 320 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 64 bytes apart; rows of
   ;; out and source are 64 bytes apart. Where the rows are odd in number, which only the last tile's
   ;; are, the row behind is computed as well: every buffer has room for it.
-  (func $attention_paged_h4kv2d6_p5_af9c5835.values (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
+  (func $attention_h4kv2d6_t23_6ce72c43.values (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
     (local $c00 v128) (local $c01 v128) (local $c02 v128) (local $c03 v128)
@@ -211,7 +210,7 @@
       (br_if $next_panel (local.tee $panels (i32.sub (local.get $panels) (i32.const 1))))))
   ;; panel[k][j] = source[j][k] for 16 rows j, 64 bytes apart, and `depth` columns k, four at a time.
   ;; Where fewer than 16 rows are left the last one is repeated: what comes of it lies in padding.
-  (func $attention_paged_h4kv2d6_p5_af9c5835.transpose (param $source i32) (param $panel i32) (param $rows i32) (param $depth i32)
+  (func $attention_h4kv2d6_t23_6ce72c43.transpose (param $source i32) (param $panel i32) (param $rows i32) (param $depth i32)
     (local $j i32) (local $k i32) (local $last i32) (local $to i32)
     (local $row0 i32) (local $row1 i32) (local $row2 i32) (local $row3 i32)
     (local $r0 v128) (local $r1 v128) (local $r2 v128) (local $r3 v128)
@@ -249,7 +248,7 @@
         (br_if $next_columns (i32.lt_u (local.tee $k (i32.add (local.get $k) (i32.const 4))) (local.get $depth))))
       (br_if $next_rows (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 4))) (i32.const 16)))))
   ;; 0: the mask lets no pair of the block through, 1: some, 2: all; by interval arithmetic on visible = ((k <= q) && ((q - k) < 8)) && same_document
-  (func $attention_paged_h4kv2d6_p5_af9c5835.classify (param $query_first i32) (param $query_last i32) (param $key_first i32) (param $key_last i32)
+  (func $attention_h4kv2d6_t23_6ce72c43.classify (param $query_first i32) (param $query_last i32) (param $key_first i32) (param $key_last i32)
       (param $head i32) (param $query_documents i32) (param $key_documents i32) (result i32)
     (local $least_query i32) (local $most_query i32) (local $least_key i32) (local $most_key i32)
     (local $same_document_may i32) (local $same_document_must i32)
@@ -276,8 +275,16 @@
     (local $mask.20 i32)
     (local $mask.21 i32)
     (local $mask.22 i32)
-    (local.set $same_document_may (i32.const 1))
-    (local.set $same_document_must (i32.const 1))
+    (call $attention_h4kv2d6_t23_6ce72c43.range (local.get $query_documents) (i32.sub (local.get $query_last) (local.get $query_first)))
+    (local.set $most_query)
+    (local.set $least_query)
+    (call $attention_h4kv2d6_t23_6ce72c43.range (local.get $key_documents) (i32.sub (local.get $key_last) (local.get $key_first)))
+    (local.set $most_key)
+    (local.set $least_key)
+    (local.set $same_document_may (i32.and
+      (i32.le_s (local.get $least_query) (local.get $most_key)) (i32.le_s (local.get $least_key) (local.get $most_query))))
+    (local.set $same_document_must (i32.and
+      (i32.eq (local.get $least_query) (local.get $most_key)) (i32.eq (local.get $least_key) (local.get $most_query))))
     (local.set $mask.0 (f64.convert_i32_s (local.get $key_first)))
     (local.set $mask.1 (f64.convert_i32_s (local.get $key_last)))
     (local.set $mask.2 (f64.convert_i32_s (local.get $query_first)))
@@ -303,13 +310,30 @@
     (local.set $mask.22 (i32.and (local.get $mask.18) (local.get $mask.20)))
     (i32.add (local.get $mask.22) (local.get $mask.21)))
 
+  ;; Least and greatest of count + 1 document ids.
+  (func $attention_h4kv2d6_t23_6ce72c43.range (param $at i32) (param $count i32) (result i32 i32)
+    (local $least i32) (local $most i32) (local $value i32)
+    (local.set $least (i32.load (local.get $at)))
+    (local.set $most (local.get $least))
+    (block $done
+      (loop $next
+        (br_if $done (i32.eqz (local.get $count)))
+        (local.set $at (i32.add (local.get $at) (i32.const 4)))
+        (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+        (local.set $value (i32.load (local.get $at)))
+        (if (i32.lt_s (local.get $value) (local.get $least)) (then (local.set $least (local.get $value))))
+        (if (i32.gt_s (local.get $value) (local.get $most)) (then (local.set $most (local.get $value))))
+        (br $next)))
+    (local.get $least)
+    (local.get $most))
+
   ;; How many keys of a block its queries have to visit, in steps of 16 (0: none), and whether they must be tested.
   ;; A block that is cut short, by the mask or by the end of the sequence, is tested.
-  (func $attention_paged_h4kv2d6_p5_af9c5835.look (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32)
+  (func $attention_h4kv2d6_t23_6ce72c43.look (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32)
       (param $query_documents i32) (param $key_documents i32) (result i32 i32)
     (local $class i32) (local $start i32) (local $query_last i32)
     (local.set $query_last (i32.sub (i32.add (local.get $query) (local.get $queries)) (i32.const 1)))
-    (local.set $class (call $attention_paged_h4kv2d6_p5_af9c5835.classify (local.get $query) (local.get $query_last)
+    (local.set $class (call $attention_h4kv2d6_t23_6ce72c43.classify (local.get $query) (local.get $query_last)
       (local.get $key) (i32.sub (i32.add (local.get $key) (local.get $keys)) (i32.const 1)) (local.get $head)
       (local.get $query_documents) (local.get $key_documents)))
     (if (i32.eqz (local.get $class)) (then (return (i32.const 0) (i32.const 0))))
@@ -319,7 +343,7 @@
       (loop $next
         (br_if $done (i32.le_u (local.get $keys) (i32.const 16)))
         (local.set $start (i32.and (i32.sub (local.get $keys) (i32.const 1)) (i32.const -16)))
-        (br_if $done (call $attention_paged_h4kv2d6_p5_af9c5835.classify (local.get $query) (local.get $query_last)
+        (br_if $done (call $attention_h4kv2d6_t23_6ce72c43.classify (local.get $query) (local.get $query_last)
           (i32.add (local.get $key) (local.get $start)) (i32.sub (i32.add (local.get $key) (local.get $keys)) (i32.const 1)) (local.get $head)
           (local.get $query_documents) (i32.add (local.get $key_documents) (i32.shl (local.get $start) (i32.const 2)))))
         (local.set $keys (local.get $start))
@@ -328,7 +352,7 @@
     (i32.const 1))
 
   ;; Clears the accumulators of a tile: sums 0, maxima the lowest number.
-  (func $attention_paged_h4kv2d6_p5_af9c5835.reset
+  (func $attention_h4kv2d6_t23_6ce72c43.reset
     (local $at i32) (local $at_end i32)
     (memory.fill (i32.add (global.get $scratch) (i32.const 12288)) (i32.const 0) (i32.const 8768))
     (local.set $at (i32.add (global.get $scratch) (i32.const 21056)))
@@ -337,11 +361,11 @@
       (v128.store (local.get $at) (f32x4.splat (f32.const -3.4028234663852886e38)))
       (br_if $next (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $at_end)))))
 
-  ;; Transposes a block of keys or values into panels of 16.
-  (func $attention_paged_h4kv2d6_p5_af9c5835.pack (param $source i32) (param $panel i32) (param $rows i32)
+  ;; Transposes rows of 6 channels into panels of 16.
+  (func $attention_h4kv2d6_t23_6ce72c43.pack (param $source i32) (param $panel i32) (param $rows i32)
     (local $done i32)
     (loop $next_panel
-      (call $attention_paged_h4kv2d6_p5_af9c5835.transpose
+      (call $attention_h4kv2d6_t23_6ce72c43.transpose
         (i32.add (local.get $source) (i32.mul (local.get $done) (i32.const 64)))
         (local.get $panel)
         (i32.sub (local.get $rows) (local.get $done))
@@ -350,7 +374,7 @@
       (br_if $next_panel (i32.lt_u (local.tee $done (i32.add (local.get $done) (i32.const 16))) (local.get $rows)))))
 
   ;; One block of queries against one block of keys: scores in scratch, running maximum and sum, weighted values.
-  (func $attention_paged_h4kv2d6_p5_af9c5835.attend (param $q i32) (param $v i32) (param $acc_row i32)
+  (func $attention_h4kv2d6_t23_6ce72c43.attend (param $q i32) (param $v i32) (param $acc_row i32)
       (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32) (param $masked i32)
       (param $query_documents i32) (param $key_documents i32)
     (local $scores i32) (local $scores_row i32) (local $acc i32) (local $acc_at i32) (local $most_at i32) (local $total_at i32)
@@ -477,7 +501,7 @@
     (local.set $v.lanes (global.get $v.lanes))
     (local.set $i.8 (global.get $i.8))
     (local.set $scores (i32.add (global.get $scratch) (i32.const 2048)))
-    (call $attention_paged_h4kv2d6_p5_af9c5835.scores (local.get $q) (i32.add (global.get $scratch) (i32.const 0)) (local.get $scores) (i32.const 0)
+    (call $attention_h4kv2d6_t23_6ce72c43.scores (local.get $q) (i32.add (global.get $scratch) (i32.const 0)) (local.get $scores) (i32.const 0)
       (local.get $queries) (i32.shr_u (i32.add (local.get $keys) (i32.const 15)) (i32.const 4)) (i32.const 6))
     (local.set $lane_end (i32.shl (local.get $keys) (i32.const 2)))
     (local.set $scores_row (local.get $scores))
@@ -524,7 +548,7 @@
           (local.set $y (f32x4.sub (f32x4.mul (local.get $tanh_2) (local.get $f.30)) (f32x4.mul (f32x4.convert_i32x4_s (i32x4.sub (i32x4.splat (i32.add (local.get $query) (local.get $row))) (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)))) (f32x4.div (local.get $f.1) (local.get $exp_2)))))
           (local.set $k_2 (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)))
           (local.set $q_2 (i32x4.splat (i32.add (local.get $query) (local.get $row))))
-          (local.set $visible. (v128.and (v128.and (i32x4.le_s (local.get $k_2) (local.get $q_2)) (i32x4.lt_s (i32x4.sub (local.get $q_2) (local.get $k_2)) (local.get $i.8))) (v128.const i32x4 -1 -1 -1 -1)))
+          (local.set $visible. (v128.and (v128.and (i32x4.le_s (local.get $k_2) (local.get $q_2)) (i32x4.lt_s (i32x4.sub (local.get $q_2) (local.get $k_2)) (local.get $i.8))) (i32x4.eq (v128.load (i32.add (local.get $key_documents) (local.get $lane))) (v128.load32_splat (i32.add (local.get $query_documents) (i32.shl (local.get $row) (i32.const 2)))))))
           (local.set $visible. (v128.and (local.get $visible.) (i32x4.lt_s (i32x4.add (i32x4.splat (i32.add (local.get $key) (i32.shr_u (local.get $lane) (i32.const 2)))) (local.get $v.lanes)) (i32x4.splat (i32.add (local.get $key) (local.get $keys))))))
           (local.set $y (v128.bitselect (local.get $y) (local.get $f.-3.4028235e+38) (local.get $visible.)))
           (local.set $row_most (f32x4.pmax (local.get $row_most) (local.get $y)))
@@ -609,11 +633,11 @@
       (local.set $most_at (i32.add (local.get $most_at) (i32.const 4)))
       (local.set $total_at (i32.add (local.get $total_at) (i32.const 4)))
       (br_if $next_query (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $queries))))
-    (call $attention_paged_h4kv2d6_p5_af9c5835.values (local.get $scores) (local.get $v) (local.get $acc) (local.get $acc)
+    (call $attention_h4kv2d6_t23_6ce72c43.values (local.get $scores) (local.get $v) (local.get $acc) (local.get $acc)
       (local.get $queries) (i32.const 1) (local.get $keys)))
 
   ;; Divides by the sums and stores rows of one head; a row that saw nothing yields zeros.
-  (func $attention_paged_h4kv2d6_p5_af9c5835.finish (param $acc_row i32) (param $out i32) (param $log_sum_exp i32) (param $queries i32)
+  (func $attention_h4kv2d6_t23_6ce72c43.finish (param $acc_row i32) (param $out i32) (param $log_sum_exp i32) (param $queries i32)
     (local $acc i32) (local $most i32) (local $total i32) (local $lane i32) (local $sum v128) (local $inverse v128) (local $value v128) (local $lse v128)
     (local $log.x v128)
     (local $log.e v128)
@@ -689,93 +713,74 @@
         (local.set $lse (v128.or (local.get $log.f) (v128.or (f32x4.lt (local.get $log.y) (local.get $f.0)) (f32x4.ne (local.get $log.y) (local.get $log.y)))))
         (local.set $lse (f32x4.add (local.get $lse) (v128.load32_splat (local.get $most))))
         (v128.store32_lane 0 (local.get $log_sum_exp) (v128.andnot (local.get $lse) (f32x4.eq (local.get $sum) (v128.const f32x4 0 0 0 0))))
-        (local.set $log_sum_exp (i32.add (local.get $log_sum_exp) (i32.const 0)))))
+        (local.set $log_sum_exp (i32.add (local.get $log_sum_exp) (i32.const 64)))))
       (local.set $acc (i32.add (local.get $acc) (i32.const 64)))
       (local.set $most (i32.add (local.get $most) (i32.const 4)))
       (local.set $total (i32.add (local.get $total) (i32.const 4)))
       (local.set $out (i32.add (local.get $out) (i32.const 192)))
       (br_if $next_query (local.tee $queries (i32.sub (local.get $queries) (i32.const 1))))))
 
-  ;; A tile is one row tile of new tokens and all heads that share one key-value head. Keys and values of a block are
-  ;; copied out of their pages; from there on it is the sequence form, so that both give the same bits.
-  (func (export "attention_paged_h4kv2d6_p5_af9c5835") (param $table i32) (param $begin i32) (param $end i32)
-    (local $q i32) (local $k i32) (local $v i32) (local $positions i32) (local $pages i32) (local $row_tiles i32) (local $out i32)
-    (local $tile i32) (local $fields i32) (local $group i32) (local $kv_column i32) (local $page_row i32)
-    (local $first_row i32) (local $rows i32) (local $all_keys i32) (local $first_position i32)
-    (local $key i32) (local $keys i32) (local $copied i32) (local $slot i32) (local $at i32) (local $k_rows i32) (local $v_rows i32)
-    (local $head_in_group i32) (local $head i32) (local $query i32) (local $queries i32) (local $visited i32) (local $masked i32)
+  ;; A tile is a chunk of queries of all heads that share one key-value head, in one sequence.
+  (func (export "attention_h4kv2d6_t23_6ce72c43") (param $table i32) (param $begin i32) (param $end i32)
+    (local $q i32) (local $k i32) (local $v i32) (local $documents i32) (local $out i32) (local $log_sum_exp i32)
+    (local $tile i32) (local $first_row i32) (local $group i32) (local $chunk i32) (local $chunk_end i32)
+    (local $key i32) (local $keys i32) (local $packed i32) (local $head_in_group i32) (local $head i32)
+    (local $query i32) (local $queries i32) (local $visited i32) (local $masked i32)
     (local.set $q (i32.load (local.get $table)))
     (local.set $k (i32.load offset=4 (local.get $table)))
     (local.set $v (i32.load offset=8 (local.get $table)))
-    (local.set $positions (i32.load offset=12 (local.get $table)))
-    (local.set $pages (i32.load offset=16 (local.get $table)))
-    (local.set $row_tiles (i32.load offset=20 (local.get $table)))
-    (local.set $out (i32.load offset=24 (local.get $table)))
-    (local.set $k_rows (i32.add (global.get $scratch) (i32.const 21568)))
-    (local.set $v_rows (i32.add (global.get $scratch) (i32.const 25728)))
+    (local.set $documents (i32.load offset=12 (local.get $table)))
+    (local.set $out (i32.load offset=16 (local.get $table)))
+    (local.set $log_sum_exp (i32.load offset=20 (local.get $table)))
     (local.set $tile (local.get $begin))
     (loop $next_tile
-      (local.set $fields (i32.add (local.get $row_tiles) (i32.mul (i32.div_u (local.get $tile) (i32.const 2)) (i32.const 64))))
-      (local.set $page_row (i32.add (local.get $pages) (i32.mul (i32.load (local.get $fields)) (i32.const 64))))
-      (local.set $first_row (i32.load offset=4 (local.get $fields)))
-      (local.set $rows (i32.load offset=8 (local.get $fields)))
-      (local.set $all_keys (i32.load offset=12 (local.get $fields)))
-      (local.set $first_position (i32.load (i32.add (local.get $positions) (i32.shl (local.get $first_row) (i32.const 2)))))
-      (local.set $group (i32.rem_u (local.get $tile) (i32.const 2)))
-      (local.set $kv_column (i32.mul (local.get $group) (i32.const 24)))
-      (if (local.get $rows) (then
-        (call $attention_paged_h4kv2d6_p5_af9c5835.reset)
-        (local.set $key (i32.const 0))
-        (loop $next_keys
-          (local.set $keys (i32.sub (local.get $all_keys) (local.get $key)))
-          (if (i32.gt_u (local.get $keys) (i32.const 64)) (then (local.set $keys (i32.const 64))))
-          (local.set $copied (i32.const 0))
-          (local.set $head_in_group (i32.const 0))
-          (loop $next_head
-            (local.set $head (i32.add (i32.mul (local.get $group) (i32.const 2)) (local.get $head_in_group)))
-            (local.set $query (i32.const 0))
-            (loop $next_queries
-              (local.set $queries (i32.sub (local.get $rows) (local.get $query)))
-              (if (i32.gt_u (local.get $queries) (i32.const 32)) (then (local.set $queries (i32.const 32))))
-              (call $attention_paged_h4kv2d6_p5_af9c5835.look (i32.add (local.get $first_position) (local.get $query)) (local.get $queries)
-                (local.get $key) (local.get $keys) (local.get $head) (i32.const 0) (i32.const 0))
-              (local.set $masked)
-              (local.set $visited)
-              (if (local.get $visited) (then
-                (if (i32.eqz (local.get $copied)) (then
-                  (loop $next_copy
-                    ;; slot = page_table[key / page] * page + key % page
-                    (local.set $at (i32.add (local.get $key) (local.get $copied)))
-                    (local.set $slot (i32.add
-                      (i32.mul (i32.load (i32.add (local.get $page_row) (i32.shl (i32.div_u (local.get $at) (i32.const 5)) (i32.const 2)))) (i32.const 5))
-                      (i32.rem_u (local.get $at) (i32.const 5))))
-                    (local.set $at (i32.add (i32.mul (local.get $slot) (i32.const 64)) (local.get $kv_column)))
-                    (memory.copy
-                      (i32.add (local.get $k_rows) (i32.mul (local.get $copied) (i32.const 64)))
-                      (i32.add (local.get $k) (local.get $at)) (i32.const 24))
-                    (memory.copy
-                      (i32.add (local.get $v_rows) (i32.mul (local.get $copied) (i32.const 64)))
-                      (i32.add (local.get $v) (local.get $at)) (i32.const 24))
-                    (br_if $next_copy (i32.lt_u (local.tee $copied (i32.add (local.get $copied) (i32.const 1))) (local.get $keys))))
-                  (call $attention_paged_h4kv2d6_p5_af9c5835.pack (local.get $k_rows) (i32.add (global.get $scratch) (i32.const 0)) (local.get $keys))))
-                (call $attention_paged_h4kv2d6_p5_af9c5835.attend
-                  (i32.add (i32.add (local.get $q) (i32.mul (local.get $head) (i32.const 24))) (i32.mul (i32.add (local.get $first_row) (local.get $query)) (i32.const 192)))
-                  (local.get $v_rows)
-                  (i32.add (i32.mul (local.get $head_in_group) (i32.const 64)) (local.get $query))
-                  (i32.add (local.get $first_position) (local.get $query)) (local.get $queries)
-                  (local.get $key) (local.get $visited) (local.get $head) (local.get $masked)
-                  (i32.const 0) (i32.const 0))))
-              (br_if $next_queries (i32.lt_u (local.tee $query (i32.add (local.get $query) (local.get $queries))) (local.get $rows))))
-            (br_if $next_head (i32.lt_u (local.tee $head_in_group (i32.add (local.get $head_in_group) (i32.const 1))) (i32.const 2))))
-          (br_if $next_keys (i32.lt_u (local.tee $key (i32.add (local.get $key) (local.get $keys))) (local.get $all_keys))))
+      (local.set $first_row (i32.mul (i32.div_u (local.get $tile) (i32.const 2)) (i32.const 23)))
+      (local.set $group (i32.rem_u (i32.div_u (local.get $tile) (i32.const 1)) (i32.const 2)))
+      (local.set $chunk (i32.mul (i32.rem_u (local.get $tile) (i32.const 1)) (i32.const 64)))
+      (local.set $chunk_end (i32.add (local.get $chunk) (i32.const 64)))
+      (if (i32.gt_u (local.get $chunk_end) (i32.const 23)) (then (local.set $chunk_end (i32.const 23))))
+      (call $attention_h4kv2d6_t23_6ce72c43.reset)
+      (local.set $key (i32.const 0))
+      (loop $next_keys
+        (local.set $keys (i32.sub (i32.const 23) (local.get $key)))
+        (if (i32.gt_u (local.get $keys) (i32.const 64)) (then (local.set $keys (i32.const 64))))
+        (local.set $packed (i32.const 0))
         (local.set $head_in_group (i32.const 0))
-        (loop $finish_head
-          (call $attention_paged_h4kv2d6_p5_af9c5835.finish
-            (i32.mul (local.get $head_in_group) (i32.const 64))
-            (i32.add
-              (i32.add (local.get $out) (i32.mul (i32.add (i32.mul (local.get $group) (i32.const 2)) (local.get $head_in_group)) (i32.const 24)))
-              (i32.mul (local.get $first_row) (i32.const 192)))
-            (i32.const 0)
-            (local.get $rows))
-          (br_if $finish_head (i32.lt_u (local.tee $head_in_group (i32.add (local.get $head_in_group) (i32.const 1))) (i32.const 2))))))
+        (loop $next_head
+          (local.set $head (i32.add (i32.mul (local.get $group) (i32.const 2)) (local.get $head_in_group)))
+          (local.set $query (local.get $chunk))
+          (loop $next_queries
+            (local.set $queries (i32.sub (local.get $chunk_end) (local.get $query)))
+            (if (i32.gt_u (local.get $queries) (i32.const 32)) (then (local.set $queries (i32.const 32))))
+            (call $attention_h4kv2d6_t23_6ce72c43.look (local.get $query) (local.get $queries) (local.get $key) (local.get $keys) (local.get $head)
+              (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $query)) (i32.const 2)))
+              (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $key)) (i32.const 2))))
+            (local.set $masked)
+            (local.set $visited)
+            (if (local.get $visited) (then
+              ;; Keys are transposed once, when the first block of queries needs them.
+              (if (i32.eqz (local.get $packed)) (then
+                (local.set $packed (i32.const 1))
+                (call $attention_h4kv2d6_t23_6ce72c43.pack
+                  (i32.add (i32.add (local.get $k) (i32.mul (local.get $group) (i32.const 24))) (i32.mul (i32.add (local.get $first_row) (local.get $key)) (i32.const 64)))
+                  (i32.add (global.get $scratch) (i32.const 0)) (local.get $keys))))
+              (call $attention_h4kv2d6_t23_6ce72c43.attend
+                (i32.add (i32.add (local.get $q) (i32.mul (local.get $head) (i32.const 24))) (i32.mul (i32.add (local.get $first_row) (local.get $query)) (i32.const 192)))
+                (i32.add (i32.add (local.get $v) (i32.mul (local.get $group) (i32.const 24))) (i32.mul (i32.add (local.get $first_row) (local.get $key)) (i32.const 64)))
+                (i32.add (i32.mul (local.get $head_in_group) (i32.const 64)) (i32.sub (local.get $query) (local.get $chunk)))
+                (local.get $query) (local.get $queries) (local.get $key) (local.get $visited) (local.get $head) (local.get $masked)
+                (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $query)) (i32.const 2)))
+                (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $key)) (i32.const 2))))))
+            (br_if $next_queries (i32.lt_u (local.tee $query (i32.add (local.get $query) (local.get $queries))) (local.get $chunk_end))))
+          (br_if $next_head (i32.lt_u (local.tee $head_in_group (i32.add (local.get $head_in_group) (i32.const 1))) (i32.const 2))))
+        (br_if $next_keys (i32.lt_u (local.tee $key (i32.add (local.get $key) (local.get $keys))) (i32.const 23))))
+      (local.set $head_in_group (i32.const 0))
+      (loop $finish_head
+        (local.set $head (i32.add (i32.mul (local.get $group) (i32.const 2)) (local.get $head_in_group)))
+        (call $attention_h4kv2d6_t23_6ce72c43.finish
+          (i32.mul (local.get $head_in_group) (i32.const 64))
+          (i32.add (i32.add (local.get $out) (i32.mul (local.get $head) (i32.const 24))) (i32.mul (i32.add (local.get $first_row) (local.get $chunk)) (i32.const 192)))
+          (i32.add (i32.add (local.get $log_sum_exp) (i32.shl (local.get $head) (i32.const 2))) (i32.mul (i32.add (local.get $first_row) (local.get $chunk)) (i32.const 64)))
+          (i32.sub (local.get $chunk_end) (local.get $chunk)))
+        (br_if $finish_head (i32.lt_u (local.tee $head_in_group (i32.add (local.get $head_in_group) (i32.const 1))) (i32.const 2))))
       (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))
