@@ -67,4 +67,5 @@
             (v128.store (i32.add (local.get $y.at) (local.get $lane)) (v128.bitselect (local.get $value_5) (f32x4.add (v128.load (i32.add (local.get $state.at) (local.get $lane))) (local.get $value_5)) (local.get $not)))
             (br_if $single1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 80))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
-      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))
+      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end)))))
+)

@@ -283,4 +283,5 @@
           (local.set $log (v128.or (local.get $log.f) (v128.or (f32x4.lt (local.get $log.y) (local.get $f.0)) (f32x4.ne (local.get $log.y) (local.get $log.y)))))
           (v128.store32_lane 0 (local.get $loss.at) (v128.bitselect (f32x4.sub (f32x4.add (local.get $m) (local.get $log)) (v128.load32_splat (i32.add (local.get $x.at) (i32.shl (i32x4.extract_lane 0 (i32x4.max_s (local.get $label) (local.get $i.0))) (i32.const 2))))) (local.get $f.0) (i32x4.le_s (local.get $i.0) (local.get $label))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
-      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))
+      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end)))))
+)

@@ -51,16 +51,20 @@
         (br_if $next_columns (i32.lt_u (local.tee $k (i32.add (local.get $k) (i32.const 4))) (local.get $depth))))
       (br_if $next_rows (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 4))) (i32.const 16)))))
   (func (export "pack_n261k20") (param $table i32) (param $begin i32) (param $end i32)
-    (local $weight i32) (local $panels i32) (local $panel i32) (local $panel_end i32)
+    (local $weight i32) (local $panels i32) (local $panel i32) (local $panel_end i32) (local $row i32)
     (local.set $weight (i32.load (local.get $table)))
     (local.set $panels (i32.load offset=4 (local.get $table)))
     (local.set $panel (i32.mul (local.get $begin) (i32.const 51)))
     (local.set $panel_end (i32.mul (local.get $end) (i32.const 51)))
     (if (i32.gt_u (local.get $panel_end) (i32.const 17)) (then (local.set $panel_end (i32.const 17))))
     (loop $next_panel
+      ;; the panel's first row in its matrix of 261 rows
+      (local.set $row (i32.shl (i32.rem_u (local.get $panel) (i32.const 17)) (i32.const 4)))
       (call $pack_n261k20.transpose
-        (i32.add (local.get $weight) (i32.mul (local.get $panel) (i32.const 3072)))
+        (i32.add (local.get $weight) (i32.mul
+          (i32.add (local.get $row) (i32.mul (i32.div_u (local.get $panel) (i32.const 17)) (i32.const 261)))
+          (i32.const 192)))
         (i32.add (local.get $panels) (i32.mul (local.get $panel) (i32.const 1280)))
-        (i32.sub (i32.const 261) (i32.shl (local.get $panel) (i32.const 4)))
+        (i32.sub (i32.const 261) (local.get $row))
         (i32.const 20))
       (br_if $next_panel (i32.lt_u (local.tee $panel (i32.add (local.get $panel) (i32.const 1))) (local.get $panel_end))))))

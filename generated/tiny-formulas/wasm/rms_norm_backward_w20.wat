@@ -131,4 +131,5 @@
             (v128.store (i32.add (local.get $d_x.at) (local.get $lane)) (f32x4.mul (f32x4.sub (f32x4.mul (v128.load (i32.add (local.get $gain.base) (local.get $lane))) (v128.load (i32.add (local.get $d_y.at) (local.get $lane)))) (f32x4.mul (v128.load (i32.add (local.get $x.at) (local.get $lane))) (local.get $multiply))) (local.get $r)))
             (br_if $single2 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 80))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
-      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))
+      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end)))))
+)

@@ -105,4 +105,5 @@
             (v128.store offset=16 (i32.add (local.get $y.at) (local.get $lane)) (f32x4.mul (f32x4.mul (local.get $gate_2) (v128.load offset=16 (i32.add (local.get $up.at) (local.get $lane)))) (local.get $sigmoid_2)))
             (br_if $vectors1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 32))) (i32.const 256))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
-      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))
+      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end)))))
+)

@@ -138,4 +138,5 @@
             (v128.store offset=16 (i32.add (local.get $v.at) (local.get $lane)) (v128.bitselect (local.get $v1_2) (local.get $v_2) (local.get $not)))
             (br_if $vectors1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 32))) (i32.const 128))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
-      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))
+      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end)))))
+)

@@ -43,4 +43,5 @@
             (v128.store offset=48 (i32.add (local.get $sum.at) (local.get $lane)) (f32x4.add (v128.load offset=48 (i32.add (local.get $a.at) (local.get $lane))) (v128.load offset=48 (i32.add (local.get $b.at) (local.get $lane)))))
             (br_if $vectors1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 64))) (i32.const 128))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
-      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))
+      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end)))))
+)

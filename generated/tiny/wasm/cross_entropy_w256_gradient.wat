@@ -293,4 +293,5 @@
             (v128.store offset=48 (i32.add (local.get $d_x.at) (local.get $lane)) (f32x4.add (v128.bitselect (local.get $negate) (local.get $f.0) (i32x4.eq (i32x4.add (i32x4.splat (i32.shr_u (local.get $lane) (i32.const 2))) (local.get $v.lanes12)) (local.get $max))) (f32x4.mul (local.get $e_8) (local.get $multiply))))
             (br_if $vectors3 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 64))) (i32.const 1024))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
-      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))
+      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end)))))
+)

@@ -1,6 +1,6 @@
-;; gather_w32: Takes the rows of a table that an index names, such as token embeddings.
+;; gather_w32: Takes the rows of a table that an index names, such as token embeddings; a negative index yields zeros.
 ;;
-;; formula:  y[r] = table[index[r]]
+;; formula:  y[r] = table[index[r]], or 0 where index[r] < 0
 ;; source:   embedding lookup
 ;; operands: entries  f32 rows of 32, 48 values apart
 ;;           index    i32 vector
@@ -16,6 +16,7 @@
   (import "mspec" "memory" (memory 1 65536 shared))
   (func (export "gather_w32") (param $table i32) (param $begin i32) (param $end i32)
     (local $entries i32) (local $index i32) (local $out i32) (local $rows i32) (local $row i32) (local $row_end i32)
+    (local $entry i32) (local $out_at i32)
     (local.set $entries (i32.load (local.get $table)))
     (local.set $index (i32.load offset=4 (local.get $table)))
     (local.set $out (i32.load offset=8 (local.get $table)))
@@ -24,9 +25,12 @@
     (local.set $row_end (i32.mul (local.get $end) (i32.const 512)))
     (if (i32.gt_u (local.get $row_end) (local.get $rows)) (then (local.set $row_end (local.get $rows))))
     (loop $next_row
-      (memory.copy
-        (i32.add (local.get $out) (i32.mul (local.get $row) (i32.const 192)))
-        (i32.add (local.get $entries)
-          (i32.mul (i32.load (i32.add (local.get $index) (i32.shl (local.get $row) (i32.const 2)))) (i32.const 192)))
-        (i32.const 128))
+      (local.set $entry (i32.load (i32.add (local.get $index) (i32.shl (local.get $row) (i32.const 2)))))
+      (local.set $out_at (i32.add (local.get $out) (i32.mul (local.get $row) (i32.const 192))))
+      (if (i32.lt_s (local.get $entry) (i32.const 0))
+        (then (memory.fill (local.get $out_at) (i32.const 0) (i32.const 128)))
+        (else (memory.copy
+          (local.get $out_at)
+          (i32.add (local.get $entries) (i32.mul (local.get $entry) (i32.const 192)))
+          (i32.const 128))))
       (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))))

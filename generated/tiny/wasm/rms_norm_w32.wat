@@ -96,4 +96,5 @@
             (v128.store offset=48 (i32.add (local.get $y.at) (local.get $lane)) (f32x4.mul (f32x4.mul (v128.load offset=48 (i32.add (local.get $x.at) (local.get $lane))) (v128.load offset=48 (i32.add (local.get $gain.base) (local.get $lane)))) (local.get $scale)))
             (br_if $vectors2 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 64))) (i32.const 128))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
-      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))
+      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end)))))
+)

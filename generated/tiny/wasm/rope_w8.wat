@@ -58,4 +58,5 @@
             (v128.store offset=32 (i32.add (local.get $y1.at) (local.get $lane)) (f32x4.add (f32x4.mul (local.get $x0) (local.get $sin)) (f32x4.mul (local.get $cos) (local.get $x1))))
             (br_if $single1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 32))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
-      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))
+      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end)))))
+)

@@ -1,4 +1,4 @@
-;; scatter_add_e256w32_state: Adds rows to the entries that an index names, in the order of the rows.
+;; scatter_add_e256w32_state: Adds rows to the entries that an index names, in the order of the rows; a negative index names none.
 ;;
 ;; formula:  y[e] = Σ_{r: index[r] = e} rows[r], in ascending r
 ;; source:   gradient of an embedding lookup

@@ -1,4 +1,4 @@
-;; activation_w50_e78f92b4: Applies the spec's activation formula to its projections, element by element.
+;; activation_w50_340e47d7: Applies the spec's activation formula to its projections, element by element.
 ;;
 ;; formula:  y = 0.5 * gate * up * (erf(0.70710678 * gate) + 1)
 ;; source:   model.ffn.activation; gated forms: Shazeer, arXiv:2002.05202
@@ -47,7 +47,7 @@
   (global $f.1.5 (mut v128) (v128.const f32x4 1.5 1.5 1.5 1.5))
   (global $i.-2147483648 (mut v128) (v128.const i32x4 -2147483648 -2147483648 -2147483648 -2147483648))
   (global $f.0.5 (mut v128) (v128.const f32x4 0.5 0.5 0.5 0.5))
-  (func (export "activation_w50_e78f92b4") (param $table i32) (param $begin i32) (param $end i32)
+  (func (export "activation_w50_340e47d7") (param $table i32) (param $begin i32) (param $end i32)
     (local $rows i32) (local $tile i32) (local $row i32) (local $row_end i32) (local $lane i32)
     (local $gate.base i32)
     (local $up.base i32)
@@ -192,4 +192,5 @@
             (v128.store32_lane offset=4 1 (i32.add (local.get $y.at) (local.get $lane)) (local.get $stored.))
             (br_if $last1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 208))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
-      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))
+      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end)))))
+)

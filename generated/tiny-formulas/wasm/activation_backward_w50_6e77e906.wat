@@ -1,4 +1,4 @@
-;; activation_backward_w50_d02de8c8: Gradients of activation by x.
+;; activation_backward_w50_6e77e906: Gradients of activation by x.
 ;;
 ;; formula:  d_x = if(0 <= x, 2 * max(x, 0) * d_y, 0)
 ;; source:   gradient of model.ffn.activation; gated forms: Shazeer, arXiv:2002.05202
@@ -15,7 +15,7 @@
   (import "mspec" "memory" (memory 1 65536 shared))
   (global $f.0 (mut v128) (v128.const f32x4 0 0 0 0))
   (global $f.2 (mut v128) (v128.const f32x4 2 2 2 2))
-  (func (export "activation_backward_w50_d02de8c8") (param $table i32) (param $begin i32) (param $end i32)
+  (func (export "activation_backward_w50_6e77e906") (param $table i32) (param $begin i32) (param $end i32)
     (local $rows i32) (local $tile i32) (local $row i32) (local $row_end i32) (local $lane i32)
     (local $x.base i32)
     (local $d_y.base i32)
@@ -66,4 +66,5 @@
             (v128.store32_lane offset=4 1 (i32.add (local.get $d_x.at) (local.get $lane)) (local.get $stored.))
             (br_if $last1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 208))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
-      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))
+      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end)))))
+)
