@@ -30,6 +30,8 @@ export class ConfigKeys {
   readonly values: ConfigValues;
   readonly #source: SourceText;
   readonly #prefix: string;
+  /** Keys of which was told what is wrong: some are read more than once. */
+  readonly #told = new Set<string>();
 
   constructor(source: SourceText, values: ConfigValues, diagnostics: Diagnostics, prefix = "") {
     this.#source = source;
@@ -102,9 +104,10 @@ export class ConfigKeys {
     const from = `${this.#prefix}${name}`;
     if (!this.isGiven(name)) {
       if (otherwise !== undefined) return otherwise;
-      this.diagnostics.add(say.missing(from, wanted, this.#placeOf(name)));
+      if (!this.#told.has(name)) this.diagnostics.add(say.missing(from, wanted, this.#placeOf(name)));
     } else if (isRight(value)) return { value, from };
-    else this.diagnostics.add(say.wrongValue(this.key(name), wanted));
+    else if (!this.#told.has(name)) this.diagnostics.add(say.wrongValue(this.key(name), wanted));
+    this.#told.add(name);
     return { value: standIn, from };
   }
 

@@ -42,9 +42,12 @@ interface LeafDifference {
 function leafDifferences(leaves: Leaves, others: Leaves): LeafDifference[] {
   const paths = [...new Set([...leaves.keys(), ...others.keys()])];
   const none = "nothing";
-  return paths
+  const all = paths
     .map((path) => ({ path, here: leaves.get(path) ?? none, there: others.get(path) ?? none }))
     .filter(({ here, there }) => here !== there);
+  // Blocks of two kinds differ in everything else, too.
+  const kinds = all.filter(({ path }) => path.endsWith(".kind")).map(({ path }) => path.slice(0, -"kind".length));
+  return all.filter(({ path }) => path.endsWith(".kind") || !kinds.some((block) => path.startsWith(block)));
 }
 
 /** One difference for all layers that differ in the same way. */

@@ -56,7 +56,7 @@ export const deepseekV2: ConfigFamily = {
         ...{ activation, bias: noBias, routerBias: undefined, choiceBias: undefined },
         intermediate: config.whole("moe_intermediate_size"),
         shared: readShared(config, 2),
-        score: { value: "softmax", from: "scoring_func" },
+        score: { value: "softmax", from: "scoring_func, which is always this one in the model type" },
         groups: readLimitedGroups(config),
         normalize: config.flag("norm_topk_prob", fallback(false)),
         scale: config.positive("routed_scaling_factor", fallback(1)),

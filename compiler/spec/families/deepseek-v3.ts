@@ -49,7 +49,7 @@ export const deepseekV3: ConfigFamily = {
         ...{ activation, bias: noBias, routerBias: undefined },
         intermediate: config.whole("moe_intermediate_size"),
         shared: readShared(config, 1),
-        score: { value: "sigmoid", from: "scoring_func" },
+        score: { value: "sigmoid", from: "scoring_func, which is always this one in the model type" },
         groups: readGroups(config, { value: "top2_sum", from: "topk_method: noaux_tc" }, [8, 4]),
         normalize: config.flag("norm_topk_prob", fallback(true)),
         scale: config.positive("routed_scaling_factor", fallback(2.5)),

@@ -9,7 +9,7 @@ import type { GroupFacts, MlaFacts } from "./facts.ts";
 import type { Refusal, Refuse } from "./family.ts";
 import { must, noWindow } from "./refusals.ts";
 import { ropeKeys, writeRope } from "./rope.ts";
-import { isMla, sizeKeys, writeActivation, writeSizes } from "./sizes.ts";
+import { everyLayer, isMla, sizeKeys, writeActivation, writeSizes } from "./sizes.ts";
 
 export const deepseekKeys: readonly string[] = [
   ...[...sizeKeys, ...ropeKeys, ...expertCountKeys, ...lossKeys],
@@ -57,9 +57,8 @@ export function readMla(config: ConfigKeys): MlaFacts {
 /** How many layers are dense before those with experts. */
 export function readDenseLayers(config: ConfigKeys, otherwise: number): Sourced<readonly number[]> {
   const first = config.whole("first_k_dense_replace", fallback(otherwise), 0);
-  const count = config.whole("num_hidden_layers").value;
-  if (first.value === 0 || Number.isNaN(first.value + count)) return noLayers;
-  return { value: Array.from({ length: Math.min(first.value, count) }, (_, i) => i), from: first.from };
+  const dense = everyLayer(config).filter((i) => i < first.value);
+  return dense.length === 0 ? noLayers : { value: dense, from: first.from };
 }
 
 export function readShared(config: ConfigKeys, otherwise: number): Sourced<number> | undefined {
@@ -106,7 +105,7 @@ export function writeDeepseek(model: ModelSpec, refuse: Refuse): Readonly<Record
     attention_bias: false,
     first_k_dense_replace: model.layers.findIndex(({ ffn }) => ffn.kind === "moe"),
     head_dim: ropeDim,
-    intermediate_size: denseIntermediate(model),
+    ...denseIntermediate(model),
     kv_lora_rank: kvRank,
     moe_intermediate_size: moe?.intermediate,
     n_group: moe?.router.groups?.count ?? 1,

@@ -38,10 +38,10 @@ export const expertsOf = ({ layers }: ModelSpec): MoeSpec | undefined => layers.
 export const hasExperts = (model: ModelSpec): boolean => expertsOf(model) !== undefined;
 export const hasOnlyExperts = ({ layers }: ModelSpec): boolean => layers.every(({ ffn }) => ffn.kind === "moe");
 
-/** Channels of the dense layers; where there are none, the key means nothing and any number will do. */
-export function denseIntermediate({ layers }: ModelSpec): number {
+/** Channels of the dense layers; where there are none, the key means nothing, and is left as it was. */
+export function denseIntermediate({ layers }: ModelSpec): Readonly<Record<string, number>> {
   const found = layers.map(({ ffn }) => ffn).find(({ kind }) => kind === "dense");
-  return (found ?? layers[0].ffn).intermediate;
+  return found === undefined ? {} : { intermediate_size: found.intermediate };
 }
 
 /** A flag that is what the family has. */

@@ -18,7 +18,7 @@ import type { ConfigFamily } from "./family.ts";
 import { readLayerTypes, writeLayerTypes } from "./layer-types.ts";
 import { must, onlyHalves } from "./refusals.ts";
 import { readRope, ropeKeys, writeRope } from "./rope.ts";
-import { gqaKeys, gqaOf, isGqa, readGqa, readSizes, sizeKeys, writeGqa, writeSizes } from "./sizes.ts";
+import { everyLayer, gqaKeys, gqaOf, isGqa, readGqa, readSizes, sizeKeys, writeGqa, writeSizes } from "./sizes.ts";
 
 /** Limit and slope are constants of transformers' GptOssExperts. */
 const activation = "min(gate, 7) * sigmoid(1.702 * min(gate, 7)) * (clamp(up, -7, 7) + 1)";
@@ -91,9 +91,7 @@ export const gptOss: ConfigFamily = {
 
 /** Where `layer_types` is left out, every other layer from the first one has a window. */
 function readWindow(config: ConfigKeys): WindowFacts | undefined {
-  const count = config.whole("num_hidden_layers").value;
-  const every = Array.from({ length: Number.isNaN(count) ? 0 : count }, (_, i) => i);
-  const otherwise = fallback(every.filter((i) => i % 2 === 0));
+  const otherwise = fallback(everyLayer(config).filter((i) => i % 2 === 0));
   const layers = config.isGiven("layer_types") ? readLayerTypes(config) : otherwise;
   return layers.value.length === 0 ? undefined : { size: config.whole("sliding_window", fallback(128)), layers };
 }

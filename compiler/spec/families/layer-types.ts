@@ -14,7 +14,7 @@ export function readLayerTypes(config: ConfigKeys): Sourced<readonly number[]> {
   const none = { value: [], from: "layer_types" };
   const types = config.list("layer_types", isType, `a list of "${full}" and "${sliding}"`, none);
   const numLayers = config.values.num_hidden_layers;
-  if (types.value.length > 0 && types.value.length !== numLayers) {
+  if (types.value.length > 0 && typeof numLayers === "number" && types.value.length !== numLayers) {
     config.diagnostics.add(say.wrongValue(config.key("layer_types"), `as long as num_hidden_layers, ${numLayers}`));
   }
   return { value: [...types.value.keys()].filter((i) => types.value[i] === sliding), from: types.from };

@@ -20,6 +20,7 @@ import { perHead } from "./qwen3.ts";
 import { onlyHalves } from "./refusals.ts";
 import { readRope, ropeKeys, writeRope } from "./rope.ts";
 import {
+  everyLayer,
   gqaKeys,
   gqaOf,
   isGqa,
@@ -85,7 +86,7 @@ export const qwen3Moe: ConfigFamily = {
       ...writeGqa(model),
       ...writeActivation(model, refuse),
       decoder_sparse_step: 1,
-      intermediate_size: denseIntermediate(model),
+      ...denseIntermediate(model),
       mlp_only_layers: dense,
       moe_intermediate_size: moe?.intermediate,
       norm_topk_prob: moe?.router.normalize,
@@ -102,8 +103,7 @@ function readDenseLayers(config: ConfigKeys): Sourced<readonly number[]> {
   const isIndex = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
   const named = config.list("mlp_only_layers", isIndex, "a list of layers", noLayers);
   const step = config.whole("decoder_sparse_step", fallback(1));
-  const count = config.whole("num_hidden_layers").value;
-  const all = Array.from({ length: Number.isNaN(count) ? 0 : count }, (_, i) => i);
+  const all = everyLayer(config);
   const dense = all.filter((i) => named.value.includes(i) || (i + 1) % step.value !== 0);
   if (all.length > 0 && dense.length === all.length) {
     const key = step.value > 1 ? "decoder_sparse_step" : "mlp_only_layers";

@@ -10,6 +10,7 @@ import { readLayerTypes, writeLayerTypes } from "./layer-types.ts";
 import { onlyHalves } from "./refusals.ts";
 import { readRope, ropeKeys, writeRope } from "./rope.ts";
 import {
+  everyLayer,
   gqaKeys,
   gqaOf,
   isDense,
@@ -82,7 +83,6 @@ function readWindow(config: ConfigKeys): WindowFacts | undefined {
   const size = config.whole("sliding_window", fallback(4096));
   if (types !== undefined) return types.value.length === 0 ? undefined : { size, layers: types };
   const first = config.whole("max_window_layers", fallback(28), 0);
-  const count = config.whole("num_hidden_layers").value;
-  const layers = Array.from({ length: count }, (_, i) => i).filter((i) => i >= first.value);
+  const layers = everyLayer(config).filter((i) => i >= first.value);
   return layers.length === 0 ? undefined : { size, layers: { value: layers, from: first.from } };
 }

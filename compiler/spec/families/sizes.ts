@@ -34,6 +34,12 @@ export function readSizes(config: ConfigKeys, { context, eps }: SizeDefaults) {
   };
 }
 
+/** The numbers of all layers; none where their count is told to be wrong. */
+export function everyLayer(config: ConfigKeys): number[] {
+  const { value } = config.whole("num_hidden_layers");
+  return Array.from({ length: value <= mostLayers ? value : 0 }, (_, i) => i);
+}
+
 export const writeSizes = (model: ModelSpec): Readonly<Record<string, unknown>> => ({
   hidden_size: model.width,
   max_position_embeddings: model.context,
@@ -84,12 +90,14 @@ export function readGqa(config: ConfigKeys, { headDim, bias, qkNorm, sinks }: He
   const { diagnostics } = config;
   const heads = config.whole("num_attention_heads");
   const kvHeads = config.whole("num_key_value_heads", heads);
-  const width = config.values.hidden_size;
-  const perHead = typeof width === "number" ? width / heads.value : Number.NaN;
-  // Where the division is not exact, the key is missed.
-  const quotient = { value: perHead, from: "hidden_size / num_attention_heads" };
+  const quotient = {
+    value: config.whole("hidden_size").value / heads.value,
+    from: "hidden_size / num_attention_heads",
+  };
   const otherwise = headDim === undefined ? quotient : fallback(headDim);
-  const dim = config.whole("head_dim", Number.isSafeInteger(otherwise.value) ? otherwise : undefined);
+  // Where the division is not exact, the key is missed.
+  const isExact = Number.isSafeInteger(otherwise.value) || Number.isNaN(otherwise.value);
+  const dim = config.whole("head_dim", isExact ? otherwise : undefined);
   if (heads.value % kvHeads.value !== 0 && !Number.isNaN(heads.value % kvHeads.value)) {
     const wanted = `a divisor of num_attention_heads, ${heads.value}`;
     diagnostics.add(say.wrongValue(config.key("num_key_value_heads"), wanted));
