@@ -2,9 +2,11 @@
 
 import { join } from "node:path";
 import { type Command, Option } from "commander";
-import type { TensorSource } from "../../runtime/files/safetensors-writer.ts";
+import type { Family } from "../../runtime/files/hugging-face.ts";
+import type { StoredTensor } from "../../runtime/files/safetensors.ts";
 import { Diagnostics, invariant } from "../source/diagnostic.ts";
 import * as say from "../source/messages/checkpoint-folder.ts";
+import { familyNames } from "../spec/families/family.ts";
 import type { Spec } from "../spec/spec.ts";
 import { outFlag, readSpecOrThrow } from "./spec-flags.ts";
 
@@ -20,9 +22,11 @@ export function addExportVerb(program: Command): void {
 }
 
 const after = `
-The folder then holds config.json (model_type llama, as transformers 5 writes it), model.safetensors under Hugging Face's
-names, and the tokenizer: AutoModelForCausalLM loads it. Weights keep the format that they are stored in: f32 of a run,
-what an imported model has. What a Llama of transformers cannot compute, such as another mask, is refused.`;
+The folder then holds config.json as transformers 5 writes it, model.safetensors under Hugging Face's names, and the
+tokenizer: AutoModelForCausalLM loads it. The type is that of the imported model, or the first that can say the model, of:
+${familyNames.join(", ")}.
+Weights keep the format that they are stored in: f32 of a run, what an imported model has (F32 where it was FP8). What no
+model of transformers computes, such as a mask of one's own, is refused.`;
 
 /** A folder to export: its spec, its weights under our names, and where the other files of a checkpoint are. */
 interface Exported {
@@ -44,8 +48,8 @@ async function exportFolder(folder: string, { out }: { readonly out: string }): 
   const reader = await nodeDisk.openRead(exported.weights);
   try {
     const file = await openSafetensors(reader);
-    const tensors = exportWeights(file, exported.weights, "llama", parametersOf(exported.spec));
-    const texts = await checkpointTexts(exported, tensors);
+    const { family, texts } = await checkpointTexts(exported, [...file.tensors.values()]);
+    const tensors = exportWeights(file, exported.weights, family, parametersOf(exported.spec));
     const { keptFiles } = await import("./import.ts");
     await makeFolder(out, async (made) => {
       for (const [name, text] of texts) {
@@ -82,11 +86,17 @@ async function openExported(folder: string): Promise<Exported> {
   return { spec, weights: join(checkpoint.folder, "parameters.safetensors"), folder, isImported: false };
 }
 
+interface CheckpointTexts {
+  readonly family: Family;
+  /** By file name. */
+  readonly texts: ReadonlyMap<string, string>;
+}
+
 /** config.json, and for a run what transformers wants to know of its tokenizer. */
 async function checkpointTexts(
   { spec, folder, isImported }: Exported,
-  tensors: readonly TensorSource[],
-): Promise<ReadonlyMap<string, string>> {
+  tensors: readonly StoredTensor[],
+): Promise<CheckpointTexts> {
   const { configText } = await import("../spec/to-config.ts");
   const { readSmallFile } = await import("./new-folder.ts");
   const text = async (name: string): Promise<string | undefined> => {
@@ -100,12 +110,12 @@ async function checkpointTexts(
   const written = configText(spec, { dtype: dtypeName(tensors), ...tokens, kept }, diagnostics);
   diagnostics.throwIfErrors();
   invariant(written !== undefined, "a spec without faults has a config");
-  const texts = new Map([["config.json", written]]);
+  const texts = new Map([["config.json", written.text]]);
   if (!isImported && tokens.names !== undefined) {
     const about = { tokenizer_class: "PreTrainedTokenizerFast", ...tokens.names, model_max_length: spec.model.context };
     texts.set("tokenizer_config.json", `${JSON.stringify(about, undefined, 2)}\n`);
   }
-  return texts;
+  return { family: written.family, texts };
 }
 
 interface SpecialTokens {
@@ -134,7 +144,7 @@ async function specialTokens(json: string | undefined, path: string): Promise<Sp
 const dtypeNames: Readonly<Record<string, string>> = { F32: "float32", BF16: "bfloat16", F16: "float16" };
 
 /** The format to compute in: the stored one, or f32, which holds all of them, where there are several. */
-function dtypeName(tensors: readonly TensorSource[]): string {
+function dtypeName(tensors: readonly StoredTensor[]): string {
   const [first, ...others] = new Set(tensors.map(({ dtype }) => dtype));
   return (others.length === 0 ? dtypeNames[first] : undefined) ?? "float32";
 }

@@ -5,13 +5,15 @@ import type { Command } from "commander";
 import type { ImportedWeights } from "../../runtime/files/import-weights.ts";
 import { Diagnostics, invariant } from "../source/diagnostic.ts";
 import * as say from "../source/messages/checkpoint-folder.ts";
+import { familyNames } from "../spec/families/family.ts";
+import type { ReadConfig } from "../spec/read-config.ts";
 import type { Spec } from "../spec/spec.ts";
 import { outFlag } from "./spec-flags.ts";
 
 export function addImportVerb(program: Command): void {
   program
     .command("import")
-    .description("turn a Hugging Face checkpoint (model_type llama) into a spec and weights")
+    .description("turn a Hugging Face checkpoint into a spec and weights")
     .argument("<folder>", "a folder with config.json and model.safetensors, or shards with their index")
     .addOption(outFlag("the folder to make; it must not hold anything yet").makeOptionMandatory())
     .addHelpText("after", after)
@@ -19,6 +21,9 @@ export function addImportVerb(program: Command): void {
 }
 
 const after = `
+Models of these types are read, in the spelling of transformers 5 and of before: ${familyNames.join(", ")}, kimi_k2.
+Weights are F32, BF16, F16, or DeepSeek's FP8 with a scale per block, which becomes F32.
+
 The folder then holds model.yaml (each number with the key that it is from), model.safetensors (mspec's names, number
 formats as they are stored), tokenizer.json if there is one, and the other JSON files as they were, for \`mspec export\`.
 \`mspec generate\` reads such a folder, \`mspec train <folder>/model.yaml --weights <folder>/model.safetensors\` goes on
@@ -30,7 +35,7 @@ async function importFolder(folder: string, { out }: { readonly out: string }): 
   const { nodeDisk } = await import("../../runtime/files/node-disk.ts");
   await checkIsFolder(folder);
   const tokenizerJson = await readSmallFile(join(folder, tokenizerFile));
-  const { text, spec, unread } = await specOf(folder, tokenizerJson !== undefined);
+  const { text, spec, read } = await specOf(folder, tokenizerJson !== undefined);
   if (tokenizerJson !== undefined) await checkTokenizer(tokenizerJson, join(folder, tokenizerFile), spec);
   const { openWeightShards } = await import("../../runtime/files/weight-shards.ts");
   const { importWeights } = await import("../../runtime/files/import-weights.ts");
@@ -38,14 +43,16 @@ async function importFolder(folder: string, { out }: { readonly out: string }): 
   const { parametersOf } = await import("./model-parameters.ts");
   const shards = await openWeightShards(nodeDisk, folder);
   try {
-    const weights = await importWeights(shards, "llama", parametersOf(spec));
+    const { scaleBlock } = read;
+    const weights = await importWeights(shards, read.family.name, parametersOf(spec), { scaleBlock });
     await makeFolder(out, async (made) => {
       await writeNewFile(join(made, "model.yaml"), (write) => write(new TextEncoder().encode(text)));
       await copyFiles(folder, made, keptFiles);
       await writeNewFile(join(made, "model.safetensors"), (write) => writeSafetensors(weights.tensors, {}, write));
       weights.checkFinite();
     });
-    printEnd(out, weights, tokenizerJson !== undefined, unread);
+    printEnd(out, weights, tokenizerJson !== undefined);
+    printNotes(read, weights, shards.warning);
   } finally {
     await shards.close();
   }
@@ -86,7 +93,7 @@ async function checkIsFolder(folder: string): Promise<void> {
 interface ImportedSpec {
   readonly text: string;
   readonly spec: Spec;
-  readonly unread: readonly string[];
+  readonly read: ReadConfig;
 }
 
 async function specOf(folder: string, hasTokenizer: boolean): Promise<ImportedSpec> {
@@ -97,17 +104,18 @@ async function specOf(folder: string, hasTokenizer: boolean): Promise<ImportedSp
   const { readSpec } = await import("../spec/read.ts");
   const diagnostics = new Diagnostics();
   const source = readSourceFile(join(folder, configFile), diagnostics);
-  const facts = source && readConfig(source, diagnostics);
+  const read = source && readConfig(source, diagnostics);
   diagnostics.throwIfErrors();
-  const text = facts && specTextFromConfig(facts, { name: specNameFrom(basename(resolve(folder))), hasTokenizer });
+  const name = specNameFrom(basename(resolve(folder)));
+  const text = read && specTextFromConfig(read.facts, { name, hasTokenizer });
   const reading = text === undefined ? undefined : readSpec(new SourceText("model.yaml", text));
   for (const diagnostic of reading?.diagnostics ?? []) diagnostics.add(diagnostic);
   diagnostics.throwIfErrors();
   invariant(
-    facts !== undefined && text !== undefined && reading?.spec !== undefined,
+    read !== undefined && text !== undefined && reading?.spec !== undefined,
     "a config without faults is a spec",
   );
-  return { text, spec: reading.spec, unread: facts.unread };
+  return { text, spec: reading.spec, read };
 }
 
 /** Errors: faults of the file; `model/tokenizer-too-large` with both numbers. */
@@ -118,18 +126,21 @@ async function checkTokenizer(json: Uint8Array, path: string, { model }: Spec): 
   if (vocab > model.vocab) throw tokenizerTooLarge(path, vocab, model.vocab);
 }
 
-function printEnd(
-  folder: string,
-  { tensors }: ImportedWeights,
-  hasTokenizer: boolean,
-  unread: readonly string[],
-): void {
+function printEnd(folder: string, { tensors, numScaled }: ImportedWeights, hasTokenizer: boolean): void {
   const parameters = tensors.reduce(
     (count, { shape }) => count + shape.reduce((product, size) => product * size, 1),
     0,
   );
   const dtypes = [...new Set(tensors.map(({ dtype }) => dtype))];
-  const facts = { folder, tensors: tensors.length, parameters, dtypes, hasTokenizer };
+  const facts = { folder, tensors: tensors.length, parameters, dtypes, hasTokenizer, numScaled };
   process.stdout.write(`${say.imported(facts)}\n`);
-  if (unread.length > 0) process.stderr.write(`${say.unreadKeys(unread)}\n`);
+}
+
+function printNotes({ unread, family }: ReadConfig, { leftOut }: ImportedWeights, warning: string | undefined): void {
+  const notes = [
+    ...(unread.length > 0 ? [say.unreadKeys(unread, family.name)] : []),
+    ...(leftOut.length > 0 ? [say.leftOut(leftOut)] : []),
+    ...(warning === undefined ? [] : [say.note(warning)]),
+  ];
+  for (const note of notes) process.stderr.write(`${note}\n`);
 }

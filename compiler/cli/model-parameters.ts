@@ -1,6 +1,6 @@
 // The parameters that the model of a spec has, without compiling it.
 
-import type { WantedParameter } from "../../runtime/files/import-weights.ts";
+import type { WantedParameter } from "../../runtime/files/hugging-face.ts";
 import { buildModel } from "../model/model.ts";
 import { Diagnostics } from "../source/diagnostic.ts";
 import type { Spec } from "../spec/spec.ts";

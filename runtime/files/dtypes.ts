@@ -61,3 +61,11 @@ export function decodeF16(bytes: Uint8Array, out: Float32Array): void {
     else out[i] = (sign === 0 ? magnitude : -magnitude) / 16777216;
   }
 }
+
+/** Every value of F8_E4M3 by its bits: a sign, 4 exponent bits with bias 7, 3 of the fraction; no infinities. */
+export const e4m3Values: Float32Array = Float32Array.from({ length: 256 }, (_, bits) => {
+  const sign = bits & 0x80 ? -1 : 1;
+  const [exponent, fraction] = [(bits >> 3) & 15, bits & 7];
+  if ((bits & 0x7f) === 0x7f) return Number.NaN;
+  return exponent === 0 ? (sign * fraction) / 512 : sign * (1 + fraction / 8) * 2 ** (exponent - 7);
+});

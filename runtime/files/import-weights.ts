@@ -1,70 +1,127 @@
-// Weights under Hugging Face's names → tensors under ours, as they are stored. Everything that does not fit is found before
-// the first tensor is read; what is not finite while they are.
+// Weights under Hugging Face's names → tensors under ours. Everything that does not fit is found before the first tensor is
+// read; what is not finite while they are.
 
 import * as messages from "../messages/hugging-face.ts";
 import { differencesOf } from "../weights.ts";
 import { pieceBytes } from "./disk.ts";
-import type { Dtype } from "./dtypes.ts";
-import { type Family, headNames, isComputed, theirName } from "./hugging-face.ts";
+import { FiniteCheck } from "./finite-check.ts";
+import {
+  type Family,
+  headNames,
+  isComputed,
+  isOfOtherPrediction,
+  type Recipe,
+  type Repetition,
+  recipesOf,
+  repetitionsOf,
+  type WantedParameter,
+} from "./hugging-face.ts";
 import type { StoredTensor } from "./safetensors.ts";
 import type { TensorSource } from "./safetensors-writer.ts";
+import { givenDtype, piecesOf, type ScaleBlock, scaleNameOf } from "./tensor-pieces.ts";
 import type { WeightShards } from "./weight-shards.ts";
-
-/** A parameter of the model that the weights are for, by our name. */
-export interface WantedParameter {
-  readonly name: string;
-  readonly dims: readonly number[];
-}
 
 export interface ImportedWeights {
   /** In the model's order; each is read when its turn comes. */
   readonly tensors: readonly TensorSource[];
+  /** How many tensors of theirs were in F8_E4M3 and are given out as F32. */
+  readonly numScaled: number;
+  /** Tensors of a module that predicts further tokens, which config.json does not have: they are left out. */
+  readonly leftOut: readonly string[];
   /** To be called behind the last tensor. Errors: `import/non-finite-weights` with how many and the first. */
   checkFinite(): void;
 }
 
+export interface ImportOptions {
+  /** Of tensors in F8_E4M3; undefined: config.json knows of none. */
+  readonly scaleBlock: ScaleBlock | undefined;
+}
+
 /**
- * Errors: `import/tensors-differ` with every difference, `import/head-missing`, `import/head-differs` for a tied model
- * whose file has another head.
+ * Errors: `import/tensors-differ` with every difference, `import/head-missing`, `import/head-differs` for a tensor that
+ * should repeat another one and does not, `import/mixed-formats`.
  */
 export async function importWeights(
   shards: WeightShards,
   family: Family,
   parameters: readonly WantedParameter[],
+  { scaleBlock }: ImportOptions,
 ): Promise<ImportedWeights> {
-  const named = parameters.map(({ name, dims }) => ({ ours: name, name: theirName(family, name) ?? name, dims }));
+  const recipes = recipesOf(family, parameters);
+  const known = recipes.filter((recipe) => recipe !== undefined);
   const tensors = new Map([...shards.tensors].filter(([name]) => !isComputed(name)));
-  const head = theirName(family, headNames.ours);
-  const embedding = theirName(family, headNames.embedding);
-  const isTied = parameters.every(({ name }) => name !== headNames.ours);
-  if (isTied && head !== undefined && embedding !== undefined && tensors.has(head) && tensors.has(embedding)) {
-    await checkRepeatedHead(shards, head, embedding);
-    tensors.delete(head);
+  for (const repetition of repetitionsOf(family, parameters)) {
+    if (!tensors.has(repetition.name) || !tensors.has(repetition.of)) continue;
+    await checkRepeated(shards, repetition);
+    tensors.delete(repetition.name);
   }
-  const differences = differencesOf(tensors, named);
-  const isHeadMissing = !isTied && head !== undefined && !tensors.has(head);
-  if (isHeadMissing && differences.length === 1) throw messages.headMissing(shards.folder, head);
+  const leftOut = [...tensors.keys()].filter((name) => isOfOtherPrediction(family, name, parameters));
+  for (const name of leftOut) tensors.delete(name);
+  const nameless = parameters.filter((_, i) => recipes[i] === undefined);
+  const scaled = scaleBlock === undefined ? emptyScaled : takeScaled(tensors, known, scaleBlock);
+  const differences = [...scaled.differences, ...differencesOf(tensors, [...nameless, ...partsOf(known)])];
+  checkHead(shards.folder, known, differences);
   if (differences.length > 0) throw messages.tensorsDiffer(shards.folder, differences);
   const check = new FiniteCheck();
-  const sources = named.flatMap(({ ours, name }) => {
-    const tensor = tensors.get(name);
-    return tensor === undefined ? [] : [sourceOf(shards, ours, tensor, check)];
-  });
-  return { tensors: sources, checkFinite: () => check.throwIfAny() };
+  const sources = known.map((recipe) => sourceOf(shards, recipe, { scaleBlock, look: (piece) => check.look(piece) }));
+  return { tensors: sources, numScaled: scaled.count, leftOut, checkFinite: () => check.throwIfAny() };
 }
 
-function sourceOf(shards: WeightShards, name: string, tensor: StoredTensor, check: FiniteCheck): TensorSource {
-  const { dtype, shape } = tensor;
-  const read = async () => {
-    const bytes = await shards.readBytes(tensor.name);
-    check.look(shards.pathOf(tensor.name), tensor, bytes);
-    return bytes;
+/** Tensors of theirs, each once: two of ours may lie in one. */
+function partsOf(recipes: readonly Recipe[]): WantedParameter[] {
+  return [...new Map(recipes.flatMap(({ parts }) => parts.map((part) => [part.name, part] as const))).values()];
+}
+
+/** A head that alone is missing is most likely the embedding. */
+function checkHead(folder: string, recipes: readonly Recipe[], differences: readonly string[]): void {
+  const head = recipes.find(({ ours }) => ours === headNames.ours)?.parts[0].name;
+  if (head === undefined || differences.length !== 1 || !differences[0].startsWith(`${head} is missing`)) return;
+  throw messages.headMissing(folder, head);
+}
+
+const emptyScaled = { count: 0, differences: [] };
+
+/** Tensors in F8_E4M3 with their scales, which then count as F32 ones; the scales are taken out. */
+function takeScaled(
+  tensors: Map<string, StoredTensor>,
+  recipes: readonly Recipe[],
+  [blockRows, blockColumns]: ScaleBlock,
+): { readonly count: number; readonly differences: readonly string[] } {
+  const differences: string[] = [];
+  let count = 0;
+  for (const { name } of recipes.flatMap(({ parts, layout }) => (layout?.kind === "columns" ? [] : parts))) {
+    const [tensor, scales] = [tensors.get(name), tensors.get(scaleNameOf(name))];
+    if (tensor?.dtype !== "F8_E4M3" || tensor.shape.length !== 2) continue;
+    count++;
+    tensors.set(name, { ...tensor, dtype: "F32" });
+    tensors.delete(scaleNameOf(name));
+    const [rows, columns] = tensor.shape;
+    const wanted = [Math.ceil(rows / blockRows), Math.ceil(columns / blockColumns)];
+    if (scales === undefined) differences.push(messages.noScales(name, scaleNameOf(name)));
+    else if (scales.dtype !== "F32" || scales.shape.join() !== wanted.join()) {
+      differences.push(messages.otherScales(scales, wanted, name));
+    }
+  }
+  return { count, differences };
+}
+
+function sourceOf(shards: WeightShards, recipe: Recipe, options: Parameters<typeof piecesOf>[2]): TensorSource {
+  const [first, ...others] = recipe.parts.map(({ name }) => ({
+    name,
+    dtype: shards.tensors.get(name)?.dtype ?? "F32",
+  }));
+  const other = others.find(({ dtype }) => dtype !== first.dtype);
+  if (other !== undefined) throw messages.mixedFormats(shards.folder, first, other);
+  return {
+    name: recipe.ours,
+    dtype: givenDtype(first.dtype),
+    shape: recipe.dims,
+    read: () => piecesOf(shards, recipe, options),
   };
-  return { name, dtype, shape, read };
 }
 
-/** A head that only repeats the embedding, byte for byte, is no head of its own. */
-async function checkRepeatedHead(shards: WeightShards, head: string, embedding: string): Promise<void> {
+/** A tensor that only repeats another one, byte for byte, is none of its own. */
+async function checkRepeated(shards: WeightShards, { name: head, of: embedding }: Repetition): Promise<void> {
   const [ours, theirs] = [embedding, head].map((name) => shards.tensors.get(name));
   if (ours === undefined || theirs === undefined) return;
   const differs = (what: string) => messages.headDiffers(shards.folder, { head, embedding, what });
@@ -79,34 +136,5 @@ async function checkRepeatedHead(shards: WeightShards, head: string, embedding: 
     if (at < 0) continue;
     const elements = ours.shape.reduce((count, size) => count * size, 1);
     throw differs(`they differ first at element ${Math.floor((offset + at) / (bytes / elements))} of ${elements}`);
-  }
-}
-
-/** The bits of an exponent that is all ones: NaN or infinity. */
-const exponents: Partial<Record<Dtype, number>> = { F32: 0x7f800000, BF16: 0x7f80, F16: 0x7c00 };
-
-class FiniteCheck {
-  #first: { readonly path: string; readonly name: string; readonly index: number } | undefined;
-  #count = 0;
-
-  look(path: string, { name, dtype }: StoredTensor, bytes: Uint8Array): void {
-    const exponent = exponents[dtype];
-    if (exponent === undefined) return;
-    const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
-    const values =
-      dtype === "F32"
-        ? new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4)
-        : new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2);
-    for (let index = 0; index < values.length; index++) {
-      if ((values[index] & exponent) !== exponent) continue;
-      this.#first ??= { path, name, index };
-      this.#count++;
-    }
-  }
-
-  throwIfAny(): void {
-    if (this.#first === undefined) return;
-    const { path, name, index } = this.#first;
-    throw messages.nonFinite(path, name, index, this.#count);
   }
 }

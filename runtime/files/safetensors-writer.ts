@@ -2,14 +2,24 @@
 
 import { type Dtype, dtypeBits, dtypeRank } from "./dtypes.ts";
 
-/** A tensor to be written; `read` is called once, when its turn comes, so that one tensor at a time is in memory. */
+/** A tensor to be written; `read` is called once, when its turn comes, so that one tensor, or a piece of one, is in memory. */
 export interface TensorSource {
   readonly name: string;
   readonly dtype: Dtype;
   readonly shape: readonly number[];
-  /** Its elements, little-endian and without gaps. */
-  read(): Uint8Array | Promise<Uint8Array>;
+  /** Its elements, little-endian and without gaps, at once or in pieces. */
+  read(): Uint8Array | Promise<Uint8Array> | AsyncIterable<Uint8Array>;
 }
+
+/** The bytes of a tensor in order. */
+async function* readPieces(tensor: TensorSource): AsyncGenerator<Uint8Array> {
+  const read = tensor.read();
+  if (Symbol.asyncIterator in read) yield* read;
+  else yield await read;
+}
+
+const bytesOf = ({ shape, dtype }: TensorSource): number =>
+  (shape.reduce((count, size) => count * size, 1) * dtypeBits[dtype]) / 8;
 
 /** The elements of an f32 or i32 array that is in memory, as a tensor to be written. */
 export function tensorFromArray(
@@ -36,8 +46,12 @@ export async function writeSafetensors(
   );
   await write(encodeHeader(inOrder, metadata));
   for (const tensor of inOrder) {
-    const bytes = await tensor.read();
-    if (bytes.length > 0) await write(bytes);
+    let missing = bytesOf(tensor);
+    for await (const bytes of readPieces(tensor)) {
+      if (bytes.length > 0) await write(bytes);
+      missing -= bytes.length;
+    }
+    if (missing !== 0) throw new RangeError(`${tensor.name} was given with ${-missing} bytes more than its shape has`);
   }
 }
 
@@ -50,8 +64,9 @@ function encodeHeader(tensors: readonly TensorSource[], metadata: Readonly<Recor
     entries.push(`"__metadata__":{${pairs.join(",")}}`);
   }
   let begin = 0;
-  for (const { name, dtype, shape } of tensors) {
-    const end = begin + (shape.reduce((count, size) => count * size, 1) * dtypeBits[dtype]) / 8;
+  for (const tensor of tensors) {
+    const { name, dtype, shape } = tensor;
+    const end = begin + bytesOf(tensor);
     entries.push(
       `${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape.join(",")}],"data_offsets":[${begin},${end}]}`,
     );

@@ -6,9 +6,9 @@ import { lacks, lacksSome, otherModel } from "../messages/verify.ts";
 import type { Model } from "../model.ts";
 import { clearOptimizer } from "../train/device-state.ts";
 import { runStep } from "../train/step.ts";
-import { type Family, ourName } from "./hugging-face.ts";
-import type { SafetensorsFile } from "./safetensors.ts";
-import { floatsOf, type Reference, type ReferenceBatches } from "./verify-reference.ts";
+import type { Family } from "./hugging-face.ts";
+import { parametersOfFile } from "./verify-parameters.ts";
+import type { Reference, ReferenceBatches } from "./verify-reference.ts";
 
 /** The largest error among what was compared of a quantity. */
 export interface Comparison {
@@ -127,21 +127,18 @@ export async function verifyTraining(
   };
 }
 
-async function verifyGradients(
-  model: Model,
-  { gradients: file, folder }: Reference,
-  family: Family,
-): Promise<Verification> {
+async function verifyGradients(model: Model, { gradients: file, folder }: Reference, family: Family) {
   const quantity = "gradients";
   if (file === undefined) return { comparisons: [], skipped: [{ quantity, why: lacks("grads.safetensors") }] };
   const errors = new Errors(quantity, "relative L2");
-  const tensors = new Map(model.manifest.parameters.map(({ name, gradient = "" }) => [name, gradient]));
-  const names = namesIn(file, `${folder}/grads.safetensors`, model, family);
-  for (const [ours, theirs] of names) {
-    const got = await model.device.read(tensors.get(ours) ?? "");
-    errors.add(relativeDistance(got, await floatsOf(file, theirs)), theirs);
+  const tensors = new Map(model.manifest.parameters.map(({ name, gradient }) => [name, gradient]));
+  const theirs = parametersOfFile(file, `${folder}/grads.safetensors`, model, family);
+  for (const [ours, read] of theirs) {
+    const gradient = tensors.get(ours);
+    if (gradient === undefined) throw otherModel(`${folder}/grads.safetensors`, `${ours} has no gradient in the model`);
+    errors.add(relativeDistance(await model.device.read(gradient), await read()), ours);
   }
-  return { comparisons: errors.result(), skipped: missingOnes(quantity, names.size, model) };
+  return { comparisons: errors.result(), skipped: missingOnes(quantity, theirs, model) };
 }
 
 interface TrainingState {
@@ -167,34 +164,20 @@ async function verifyUpdate(
     await runStep(model.device, training, batchOf(batches, index), settings);
   }
   const errors = new Errors(quantity, "relative L2 of the change");
-  const names = namesIn(file, `${folder}/after3.safetensors`, model, family);
-  for (const [ours, theirs] of names) {
+  const theirs = parametersOfFile(file, `${folder}/after3.safetensors`, model, family);
+  for (const [ours, read] of theirs) {
     const start = before.get(ours) ?? new Float32Array();
     const change = (values: Float32Array) => values.map((value, i) => value - start[i]);
-    errors.add(relativeDistance(change(await model.parameter(ours)), change(await floatsOf(file, theirs))), theirs);
+    errors.add(relativeDistance(change(await model.parameter(ours)), change(await read())), ours);
   }
-  return { comparisons: errors.result(), skipped: missingOnes(quantity, names.size, model) };
+  return { comparisons: errors.result(), skipped: missingOnes(quantity, theirs, model) };
 }
 
-const missingOnes = (quantity: string, count: number, { parameterNames }: Model): Skipped[] => {
-  const missing = parameterNames.length - count;
-  return missing === 0 ? [] : [{ quantity, why: lacksSome(missing, parameterNames.length) }];
-};
-
-/** Our names of a file's tensors, each of the shape that the model has. */
-function namesIn(file: SafetensorsFile, path: string, model: Model, family: Family): ReadonlyMap<string, string> {
-  const parameters = new Map(model.manifest.parameters.map(({ name, dims }) => [name, dims]));
-  const names = new Map<string, string>();
-  for (const { name, shape } of file.tensors.values()) {
-    const ours = ourName(family, name);
-    const dims = ours === undefined ? undefined : parameters.get(ours);
-    if (ours === undefined || dims === undefined) throw otherModel(path, `the model has no parameter ${name}`);
-    if (dims.join() !== shape.join()) {
-      throw otherModel(path, `${name} is [${shape.join(", ")}], the model has [${dims.join(", ")}]`);
-    }
-    names.set(ours, name);
-  }
-  return names;
+/** Parameters that train and of which the reference has nothing. */
+function missingOnes(quantity: string, found: ReadonlyMap<string, unknown>, { manifest }: Model): Skipped[] {
+  const trained = manifest.parameters.filter(({ gradient }) => gradient !== undefined);
+  const missing = trained.filter(({ name }) => !found.has(name)).length;
+  return missing === 0 ? [] : [{ quantity, why: lacksSome(missing, trained.length) }];
 }
 
 function batchOf({ sequences, sequence, tokens, labels }: ReferenceBatches, index: number): Batch {

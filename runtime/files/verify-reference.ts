@@ -157,7 +157,7 @@ export class Reference {
 const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value) && value >= 0;
 
 /** A float tensor of a file, whole. */
-export async function floatsOf(file: SafetensorsFile, name: string): Promise<Float32Array> {
+async function floatsOf(file: SafetensorsFile, name: string): Promise<Float32Array> {
   const { shape } = file.tensor(name);
   const values = new Float32Array(shape.reduce((count, size) => count * size, 1));
   await file.readFloats(name, values);

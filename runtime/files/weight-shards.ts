@@ -20,19 +20,20 @@ interface Shard {
 /** A folder's open weights; `close` closes all of its files. */
 export class WeightShards {
   readonly folder: string;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** What is odd about the index, and no reason to refuse it. */
+  readonly warning: string | undefined;
   readonly #shards: readonly Shard[];
   readonly #places = new Map<string, { readonly shard: Shard; readonly tensor: StoredTensor }>();
 
-  constructor(folder: string, shards: readonly Shard[]) {
+  constructor(folder: string, shards: readonly Shard[], warning?: string) {
     this.folder = folder;
+    this.warning = warning;
     this.#shards = shards;
     for (const shard of shards) {
       for (const tensor of shard.file.tensors.values()) this.#places.set(tensor.name, { shard, tensor });
     }
-  }
-
-  get tensors(): ReadonlyMap<string, StoredTensor> {
-    return new Map([...this.#places].map(([name, { tensor }]) => [name, tensor]));
+    this.tensors = new Map([...this.#places].map(([name, { tensor }]) => [name, tensor]));
   }
 
   /** The file that a tensor lies in. */
@@ -40,10 +41,10 @@ export class WeightShards {
     return this.#place(name).shard.reader.path;
   }
 
-  /** `length` bytes of a tensor from its byte `offset`; all of them unless given. */
-  readBytes(name: string, offset = 0, length?: number): Promise<Uint8Array> {
+  /** `length` bytes of a tensor from its byte `offset`. */
+  readBytes(name: string, offset: number, length: number): Promise<Uint8Array> {
     const { shard, tensor } = this.#place(name);
-    return shard.file.readBytes(tensor, offset, length ?? tensor.end - tensor.begin - offset);
+    return shard.file.readBytes(tensor, offset, length);
   }
 
   async close(): Promise<void> {
@@ -71,13 +72,14 @@ export async function openWeightShards(disk: Disk, folder: string): Promise<Weig
     throw messages.noWeights(folder, await otherWeights(disk, folder));
   }
   const path = `${folder}/${indexName}`;
-  const map = await readIndex(disk, path);
-  for (const [tensor, shard] of map) {
+  const { map, totalSize } = await readIndex(disk, path);
+  // The last tensor of each file stands for it.
+  for (const [shard, tensor] of new Map([...map].map(([tensor, shard]) => [shard, tensor]))) {
     if ((await disk.stat(`${folder}/${shard}`)) === undefined) throw messages.missingShard(path, shard, tensor);
   }
   const shards = await openShards(disk, folder, [...new Set(map.values())].toSorted());
   const differences = indexDifferences(map, shards);
-  if (differences.length === 0) return new WeightShards(folder, shards);
+  if (differences.length === 0) return new WeightShards(folder, shards, sizeWarning(path, totalSize, shards));
   await closeAll(shards.map(({ reader }) => reader));
   throw messages.shardsDiffer(path, differences);
 }
@@ -107,13 +109,29 @@ async function closeAll(readers: readonly FileReader[]): Promise<void> {
 /** A file beside the index: no folder, no address, nothing hidden. */
 const shardName = /^(?!\.)[^/\\:\0]+\.safetensors$/;
 
-/** Which file each tensor lies in. */
-async function readIndex(disk: Disk, path: string): Promise<ReadonlyMap<string, string>> {
+interface Index {
+  /** Which file each tensor lies in. */
+  readonly map: ReadonlyMap<string, string>;
+  /** Bytes of all tensors; undefined where the index does not say it. */
+  readonly totalSize: number | undefined;
+}
+
+/** transformers does not read the size, and some indexes of the hub have a wrong one, so it is told and no more. */
+function sizeWarning(path: string, totalSize: number | undefined, shards: readonly Shard[]): string | undefined {
+  const tensors = shards.flatMap(({ file }) => [...file.tensors.values()]);
+  const bytes = tensors.reduce((sum, { begin, end }) => sum + end - begin, 0);
+  return totalSize === undefined || totalSize === bytes ? undefined : messages.otherTotalSize(path, totalSize, bytes);
+}
+
+async function readIndex(disk: Disk, path: string): Promise<Index> {
   const text = await readText(disk, path, indexLimit);
   if (text === undefined) throw messages.fileTooLarge(path, indexLimit);
   let map: unknown;
+  let totalSize: unknown;
   try {
-    map = (JSON.parse(text) as { weight_map?: unknown } | null)?.weight_map;
+    const index = JSON.parse(text) as { weight_map?: unknown; metadata?: { total_size?: unknown } } | null;
+    map = index?.weight_map;
+    totalSize = index?.metadata?.total_size;
   } catch (error) {
     throw messages.badIndex(path, error instanceof Error ? error.message : String(error));
   }
@@ -129,7 +147,10 @@ async function readIndex(disk: Disk, path: string): Promise<ReadonlyMap<string, 
       `tensor ${JSON.stringify(tensor)} lies in ${JSON.stringify(shard)}, which is no name of a .safetensors file beside the index`,
     );
   }
-  return new Map(entries as [string, string][]);
+  return {
+    map: new Map(entries as [string, string][]),
+    totalSize: typeof totalSize === "number" ? totalSize : undefined,
+  };
 }
 
 /** What of the index is not in the files and the other way round: a tensor of two files is one of them. */

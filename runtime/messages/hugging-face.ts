@@ -57,6 +57,9 @@ export const notInShard = (tensor: string, shard: string): string => `${tensor} 
 export const notInIndex = (tensor: string, shard: string): string =>
   `${tensor} of ${shard} is not where the index says`;
 
+export const otherTotalSize = (path: string, told: number, bytes: number): string =>
+  `${path} has a total_size of ${told} bytes, and the tensors of its files have ${bytes}; each of them is where it says`;
+
 const mostTold = 24;
 
 function cut(lines: readonly string[]): readonly string[] {
@@ -86,10 +89,45 @@ export interface HeadDifference {
 }
 
 export function headDiffers(folder: string, { head, embedding, what }: HeadDifference): Fault {
-  return refuse("head-differs", `config.json ties the embeddings, but ${head} is not ${embedding}`, {
+  const isHead = head === "lm_head.weight";
+  const claim = isHead
+    ? `config.json ties the embeddings, but ${head} is not ${embedding}`
+    : `${head} should repeat ${embedding}, and does not`;
+  return refuse("head-differs", claim, {
     at: folder,
     details: [what],
-    help: "set `tie_word_embeddings` to false in config.json if the model has a head of its own; if not, delete the tensor",
+    help: isHead
+      ? "set `tie_word_embeddings` to false in config.json if the model has a head of its own; if not, delete the tensor"
+      : "mspec's predictions share embedding and head with the model: set `num_nextn_predict_layers` to 0 to import without them",
+  });
+}
+
+export const noScales = (name: string, scales: string): string => `${name} is F8_E4M3, and its ${scales} is missing`;
+
+export const otherScales = (
+  { name, dtype, shape }: { readonly name: string; readonly dtype: string; readonly shape: readonly number[] },
+  wanted: readonly number[],
+  weight: string,
+): string => `${name} is ${dtype} [${shape.join(", ")}], and the blocks of ${weight} need F32 [${wanted.join(", ")}]`;
+
+export function badScale(path: string, name: string, index: number, value: number): Fault {
+  return refuse("bad-scale", "a scale of FP8 weights is no finite number above 0; nothing was written", {
+    at: `${path}, tensor ${JSON.stringify(name)}`,
+    details: [`element ${index} is ${value}`],
+    help: "fetch the file again; if it stays, the checkpoint was quantised wrongly",
+  });
+}
+
+interface FormatOf {
+  readonly name: string;
+  readonly dtype: string;
+}
+
+export function mixedFormats(folder: string, first: FormatOf, other: FormatOf): Fault {
+  return refuse("mixed-formats", "tensors of one parameter have different number formats", {
+    at: folder,
+    details: [`${first.name} is ${first.dtype}, ${other.name} is ${other.dtype}`],
+    help: "load the model with transformers in one format, and save it again",
   });
 }
 

@@ -144,7 +144,8 @@ export async function writeCheckpoint(
     await writeFile(join(folder, `${nameOf(shard)}.safetensors`), part);
   }
   const map = Object.fromEntries(sources.map(({ name }, i) => [name, `${nameOf(i % shards)}.safetensors`]));
-  const index = { metadata: { total_size: 0 }, weight_map: map };
+  const size = [...tensors.values()].reduce((sum, { values }) => sum + values.length * (dtype === "F32" ? 4 : 2), 0);
+  const index = { metadata: { total_size: size }, weight_map: map };
   writeFileSync(join(folder, "model.safetensors.index.json"), JSON.stringify(index));
   return folder;
 }

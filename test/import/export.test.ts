@@ -161,9 +161,12 @@ describe("a run", () => {
 
 describe("what a Llama of transformers does not compute", () => {
   test.each([
-    ["mask: k <= q && q - k < 4", "the mask is `k <= q && q - k < 4`"],
-    ["score: 30 * tanh(s / 30)", "the attention score is `30 * tanh(s / 30)`"],
-    ["rope: { layout: interleaved }", "neighbouring channels turn together"],
+    [
+      "mask: k <= q && q - k < 4",
+      "`attention.mask` is `k <= q && q - k < 4`, and a llama of transformers would have `k <= q`",
+    ],
+    ["score: 30 * tanh(s / 30)", "`attention.score` is `30 * tanh(s / 30)`"],
+    ["rope: { layout: interleaved }", "`attention.rope.layout` is interleaved"],
   ])("%s", async (attention, sentence) => {
     const imported = await made("import", await writeCheckpoint(fresh(), smallSizes, randomTensors(smallSizes, 6)));
     const path = join(imported, "model.yaml");
@@ -194,7 +197,9 @@ describe("what a Llama of transformers does not compute", () => {
     const text = readFileSync(path, "utf8");
     const list = "  ffn:\n    - { kind: dense, intermediate: 36 }\n    - { layers: 1, activation: gelu(gate) * up }\n";
     writeFileSync(path, text.replace(/ {2}ffn:\n( {4}.*\n)+/, list));
-    expect(await refusedExport(imported)).toContain("layer 1 is not as layer 0");
+    expect(await refusedExport(imported)).toContain(
+      "`ffn.activation` in layer 1 is gelu, and a llama of transformers would have silu",
+    );
   });
 
   test("weights that are not the spec's, a folder that is neither, a folder that holds something", async () => {

@@ -39,13 +39,15 @@ const withConfig = (config: Readonly<Record<string, unknown>>): Promise<string> 
 describe("C13: a config that mspec cannot say", () => {
   const llama3 = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 32 };
   test.each<[Readonly<Record<string, unknown>>, string]>([
-    [{ model_type: "qwen3" }, '`model_type` is "qwen3", which mspec does not import'],
+    [{ model_type: "qwen2" }, '`model_type` is "qwen2", which mspec does not import'],
+    [{ model_type: "__proto__" }, '`model_type` is "__proto__", which mspec does not import'],
+    [{ model_type: "qwen3" }, '`architectures` is ["LlamaForCausalLM"]'],
     [{ model_type: undefined }, "config.json has no `model_type`"],
     [{ architectures: ["LlamaForSequenceClassification"] }, "`architectures` is"],
     [{ architectures: ["Trojan"] }, '`architectures` is ["Trojan"]'],
     [{ auto_map: { AutoModelForCausalLM: "modeling.Trojan" } }, "which mspec never runs"],
-    [{ attention_bias: true }, "`attention_bias` is true: its projections have biases"],
-    [{ mlp_bias: true }, "`mlp_bias` is true"],
+    [{ attention_bias: "yes" }, '`attention_bias` is "yes", which is not true or false'],
+    [{ mlp_bias: 1 }, "`mlp_bias` is 1, which is not true or false"],
     [{ attention_dropout: 0.1 }, "`attention_dropout` is 0.1: mspec has no dropout"],
     [{ hidden_act: "laurel" }, '`hidden_act` is "laurel"'],
     [{ hidden_act: "__proto__" }, '`hidden_act` is "__proto__"'],
@@ -63,7 +65,13 @@ describe("C13: a config that mspec cannot say", () => {
     [{ head_dim: null, num_attention_heads: 5 }, "config.json has no `head_dim`"],
     [{ tie_word_embeddings: "false" }, '`tie_word_embeddings` is "false"'],
     [{ rms_norm_eps: 0 }, "`rms_norm_eps` is 0, which is not a number above 0"],
-    [{ rope_parameters: { rope_type: "yarn", factor: 4 } }, '`rope_parameters.rope_type` is "yarn"'],
+    [{ rope_parameters: { rope_type: "longrope", factor: 4 } }, '`rope_parameters.rope_type` is "longrope"'],
+    [
+      { rope_parameters: { rope_type: "yarn", factor: 4, mscale: 1 } },
+      "`rope_parameters.mscale` is 1: rope of type yarn",
+    ],
+    [{ rope_parameters: { rope_type: "yarn", factor: 0.5 } }, "`rope_parameters.factor` is 0.5"],
+    [{ rope_parameters: { rope_type: "yarn", factor: 4, beta_slow: 32 } }, "above beta_slow, 32"],
     [{ rope_parameters: null, rope_scaling: { type: "linear", factor: 2 } }, '`rope_scaling.type` is "linear"'],
     [{ rope_parameters: { rope_type: "llama3", ...llama3, factor: undefined } }, "no `rope_parameters.factor`"],
     [{ rope_parameters: { rope_type: "llama3", ...llama3, factor: 0.5 } }, "`rope_parameters.factor` is 0.5"],
@@ -79,8 +87,8 @@ describe("C13: a config that mspec cannot say", () => {
   });
 
   test("all that is wrong is told at once, each at its place", async () => {
-    const stderr = await refused(await withConfig({ attention_bias: true, hidden_act: "laurel", vocab_size: "x" }));
-    for (const key of ["attention_bias", "hidden_act", "vocab_size"])
+    const stderr = await refused(await withConfig({ attention_dropout: 1, hidden_act: "laurel", vocab_size: "x" }));
+    for (const key of ["attention_dropout", "hidden_act", "vocab_size"])
       expect(stderr).toContain(`| `.concat(`  "${key}":`));
     expect(stderr.match(/^import\//gm)?.length).toBe(3);
   });

@@ -148,7 +148,7 @@ describe("one number that is changed", () => {
       (values) => {
         for (const i of values.keys()) values[i] *= 1.002;
       },
-      { gradients: "model.layers.1.mlp.up_proj.weight" },
+      { gradients: "layers.1.ffn.up.weight" },
     ],
     [
       "after3.safetensors",
@@ -156,7 +156,7 @@ describe("one number that is changed", () => {
       (values) => {
         for (const i of values.keys()) values[i] += 1e-4;
       },
-      { update: "model.layers.2.self_attn.k_proj.weight" },
+      { update: "layers.2.attention.k.weight" },
     ],
   ])("%s: %s", async (file, tensor, change, expected) => {
     expect(await differing(await withTensor(reference(), file, tensor, floats(change)))).toEqual(expected);

@@ -31,22 +31,37 @@ export interface ImportFacts {
   readonly parameters: number;
   readonly dtypes: readonly string[];
   readonly hasTokenizer: boolean;
+  /** Tensors of the checkpoint that were FP8. */
+  readonly numScaled: number;
 }
 
 const count = (value: number): string => value.toLocaleString("en");
 
-export function imported({ folder, tensors, parameters, dtypes, hasTokenizer }: ImportFacts): string {
+export function imported({ folder, tensors, parameters, dtypes, hasTokenizer, numScaled }: ImportFacts): string {
   const next = hasTokenizer ? [`  mspec generate ${folder} --prompt "…"`] : [];
+  const scaled =
+    numScaled === 0 ? [] : [`  ${count(numScaled)} tensors were FP8 and are now F32, each value times its scale`];
   return [
     `${folder}: ${count(tensors)} tensors, ${count(parameters)} parameters as ${both(dtypes)}${hasTokenizer ? ", a tokenizer" : "; no tokenizer.json was there"}`,
+    ...scaled,
     ...next,
     `  mspec train ${folder}/model.yaml --weights ${folder}/model.safetensors --data … -o runs/first`,
   ].join("\n");
 }
 
 /** Keys that nobody reads may still be meant: they are named, so that somebody can look. */
-export const unreadKeys = (keys: readonly string[]): string =>
-  `note: config.json has ${both(keys.map((key) => quoted(key)))}, which transformers' Llama does not read, and mspec does not`;
+export const unreadKeys = (keys: readonly string[], family: string): string =>
+  note(
+    `config.json has ${both(keys.map((key) => quoted(key)))}, which transformers does not read in a ${family}, and mspec does not`,
+  );
+
+/** Of modules that config.json does not name. */
+export const leftOut = (tensors: readonly string[]): string =>
+  note(
+    `${count(tensors.length)} tensors were left out, such as ${tensors[0]}: they predict further tokens, and config.json has no \`num_nextn_predict_layers\` above 0`,
+  );
+
+export const note = (sentence: string): string => `note: ${sentence}`;
 
 export const exported = (folder: string, tensors: number, dtypes: readonly string[]): string =>
   `${folder}: ${count(tensors)} tensors as ${both(dtypes)}, for AutoModelForCausalLM.from_pretrained(${JSON.stringify(folder)})`;
