@@ -63,13 +63,13 @@ export function buildPrograms(spec: Spec, measure = unmeasured): Programs {
   const counts = countsOf(spec);
   const model = measure("model", () => buildModel(spec, diagnostics));
   diagnostics.throwIfErrors();
-  const { sequence, extend, objectives } = model;
-  const forward = sequence === undefined ? [extend] : [sequence, extend];
+  const { sequence, serving, objectives } = model;
+  const forward = sequence === undefined ? serving : [sequence, ...serving];
   const differentiated = measure("differentiate", () =>
     sequence === undefined ? forward : [gradientsOf(sequence, objectives), ...forward],
   );
   const summed = measure("accumulate-loss", () =>
-    differentiated.map((graph) => (graph === extend ? graph : lossProgram(graph))),
+    differentiated.map((graph) => (serving.includes(graph) ? graph : lossProgram(graph))),
   );
   measure("check rules", () => {
     for (const problem of ruleProblems(spec, summed, model.parameters, counts)) diagnostics.add(problem);

@@ -10,7 +10,7 @@ import { initialValues } from "./initial-weights.ts";
 import * as messages from "./messages/model.ts";
 import { emptyPrompt, tooManyTokens } from "./messages/serve.ts";
 import type { Host } from "./node-host.ts";
-import { completeAll, type Request, type StopReason } from "./serve/engine.ts";
+import { completeAll, type DraftCount, type Request, type StopReason } from "./serve/engine.ts";
 import { PagedCache } from "./serve/paged-cache.ts";
 import { defaultSampling, type Sampling } from "./serve/sampler.ts";
 import { checkTokens } from "./serve/tokens.ts";
@@ -28,6 +28,8 @@ export interface GenerateOptions extends Partial<Sampling> {
   readonly seed?: number;
   /** Tells apart several sequences of one seed; its place in the list unless given. */
   readonly sequence?: number;
+  /** Whether a model that predicts further ahead guesses tokens; greedy text is the same without. True unless given. */
+  readonly drafts?: boolean;
   /** Called with text as soon as its characters are whole. */
   readonly onText?: (text: string) => void;
   readonly onToken?: (token: number) => void;
@@ -38,6 +40,8 @@ export interface Generated {
   readonly text: string;
   readonly tokens: Int32Array;
   readonly reason: StopReason;
+  /** Tokens that were guessed one step ahead, and how many of them were right. */
+  readonly drafts: DraftCount;
 }
 
 /** What a model is made of; `openModel` puts it together. */
@@ -204,6 +208,35 @@ export class Model {
     }
   }
 
+  /** The logits of the token behind the next one, after every token but the last of a sequence: [tokens - 1, vocab]. */
+  furtherLogits(tokens: ArrayLike<number>): Promise<Float32Array> {
+    return this.#alone("furtherLogits", () => this.#furtherLogits(tokens));
+  }
+
+  async #furtherLogits(tokens: ArrayLike<number>): Promise<Float32Array> {
+    this.#checkWeights();
+    const { context, vocab } = this.manifest.model;
+    if (!this.#cache.drafts) throw messages.predictsOneToken(this.manifest.name);
+    checkTokens(tokens, vocab);
+    const sequence = tokens.length > context ? undefined : this.#cache.open(tokens.length);
+    if (sequence === undefined) throw tooManyTokens(tokens.length, Math.min(context, this.#cache.capacity));
+    try {
+      const logits = new Float32Array(Math.max(0, tokens.length - 1) * vocab);
+      const ids = Int32Array.from(tokens);
+      const chunk = this.manifest.serving.tokens;
+      for (let start = 0; start < ids.length; start += chunk) {
+        const rows = ids.subarray(start, start + chunk);
+        await this.#cache.extend([{ sequence, tokens: rows, logits: "none" }]);
+        const next = ids.subarray(start + 1, start + 1 + rows.length);
+        const read = await this.#cache.draft([{ sequence, start, rows: rows.length, next, logits: "all" }]);
+        logits.set(read, start * vocab);
+      }
+      return logits;
+    } finally {
+      this.#cache.close(sequence);
+    }
+  }
+
   /** Continues a prompt. */
   async generate(options: GenerateOptions, signal?: AbortSignal): Promise<Generated> {
     const [generated] = await this.#alone("generate", () => this.#generateAll([options], signal));
@@ -222,10 +255,10 @@ export class Model {
     const { context, vocab } = this.manifest.model;
     const limits = { context, vocab: Math.min(vocab, this.#tokenizer?.vocab ?? vocab) };
     const completions = await completeAll(this.#cache, limits, requests, signal);
-    return completions.map(({ tokens, reason }, index) => {
+    return completions.map(({ tokens, reason, drafts }, index) => {
       const rest = decoders[index]?.end();
       if (rest !== undefined && rest !== "") list[index].onText?.(rest);
-      return { text: this.#tokenizer?.decode(tokens) ?? "", tokens, reason };
+      return { text: this.#tokenizer?.decode(tokens) ?? "", tokens, reason, drafts };
     });
   }
 
@@ -259,6 +292,7 @@ export class Model {
       sequence,
       sampling: { temperature, topK, topP, minP },
       endOfText,
+      drafts: options.drafts ?? true,
       onToken: (token) => {
         onToken?.(token);
         const text = decoder?.push(token);

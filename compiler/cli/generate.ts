@@ -20,6 +20,7 @@ interface GenerateFlags {
   readonly minP?: number;
   readonly seed?: number;
   readonly maxTokens?: number;
+  readonly drafts: boolean;
   readonly weights?: string;
   readonly tokenizer?: string;
   readonly device?: (typeof deviceNames)[number];
@@ -40,6 +41,7 @@ export function addGenerateVerb(program: Command): void {
     .addOption(realFlag("min-p", "leave out tokens less likely than this share of the most likely one (default: 0)"))
     .addOption(wholeFlag("seed", "the same seed gives the same text (default: 0)", 0))
     .addOption(wholeFlag("max-tokens", "the most new tokens (default: 256)", 1))
+    .option("--no-drafts", "guess no token ahead, where the model can: greedy text is the same, only slower")
     .option("--weights <file>", "a safetensors file (default, unless it is a run: model.safetensors in the folder)")
     .option("--tokenizer <file>", "a tokenizer.json (default: the one in the folder)")
     .addOption(deviceFlag("the device to run on"))
@@ -68,9 +70,11 @@ async function generate(folder: string, flags: GenerateFlags): Promise<void> {
     const tokens = await tokensOf(model, prompt);
     const decoder = decoderBehind(model, tokens);
     const onToken = (token: number) => print(decoder.push(token));
-    const { reason } = await model.generate({ prompt: tokens, ...known, onToken }, controller.signal);
+    const options = { prompt: tokens, ...known, drafts: flags.drafts, onToken };
+    const { reason, drafts } = await model.generate(options, controller.signal);
     print(decoder.end());
     process.stdout.write(`${before}\n`);
+    if (drafts.made > 0) process.stderr.write(`${say.acceptedDrafts(drafts.accepted, drafts.made)}\n`);
     if (reason === "context") process.stderr.write(`${say.contextEnds(model.manifest.model.context)}\n`);
   } finally {
     process.off("SIGINT", onInterrupt);

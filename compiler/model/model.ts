@@ -2,9 +2,7 @@
 
 import { type Graph, GraphBuilder, type Value } from "../graph/graph.ts";
 import { dim, tensor } from "../graph/types.ts";
-import { gather } from "../ops/gather.ts";
 import { emitterFor } from "../ops/index.ts";
-import { linear } from "../ops/linear.ts";
 import { linearCrossEntropy } from "../ops/linear-cross-entropy.ts";
 import type { Diagnostics } from "../source/diagnostic.ts";
 import type { MtpSpec, Spec, TrainSpec } from "../spec/spec.ts";
@@ -13,6 +11,7 @@ import { type ModelContext, place, type RouterValues } from "./context.ts";
 import { SpecFormulas } from "./formulas.ts";
 import { addRouterObjectives, type Objective, type Objectives } from "./objectives.ts";
 import { type Parameter, ParameterList } from "./parameters.ts";
+import { buildServing } from "./serving.ts";
 import { emitMtpModule } from "./several-tokens.ts";
 import { emitTransformer, headWeight } from "./transformer.ts";
 
@@ -23,8 +22,8 @@ export interface Model {
   readonly objectives: readonly Objective[];
   /** Routers in the order of the layers. */
   readonly routers: readonly Pick<RouterValues, "path" | "moe">[];
-  /** Logits of chosen rows of new tokens, over the paged cache. */
-  readonly extend: Graph;
+  /** `extend`: logits of chosen rows of new tokens, over the paged cache; `draft`, if tokens further ahead are predicted. */
+  readonly serving: readonly Graph[];
   readonly parameters: readonly Parameter[];
 }
 
@@ -38,8 +37,8 @@ export function buildModel(spec: Spec, diagnostics: Diagnostics): Model {
   const training = context("sequence");
   const objectives: Objectives = { results: new Map(), all: [] };
   const sequence = spec.train && buildSequence(training, spec.train, objectives);
-  const extend = buildExtend(context("extend"), spec);
-  return { sequence, objectives: objectives.all, routers: training.routers, extend, parameters: parameters.all };
+  const serving = buildServing(context, spec);
+  return { sequence, objectives: objectives.all, routers: training.routers, serving, parameters: parameters.all };
 }
 
 function buildSequence(context: ModelContext, { batch, sequence }: TrainSpec, objectives: Objectives): Graph {
@@ -82,32 +81,4 @@ function addMtpLosses(
       terms: mtp.depth,
     });
   }
-}
-
-/** Fields of a row tile: sequence, first row, rows, keys. */
-const rowTileFields = 4;
-
-function buildExtend(context: ModelContext, spec: Spec): Graph {
-  const { builder } = context.emitter;
-  const { serve, model } = spec;
-  const tokens = dim("tokens", serve.tokens, "tokens");
-  const outputs = dim("outputs", serve.tokens, "outputs");
-  const tiles = dim("tiles", serve.tokens, "tiles");
-  const table = dim("table", Math.ceil(model.context / serve.page));
-  const input = (name: string, ...dims: Parameters<typeof tensor>[1][]) =>
-    builder.give(name, tensor("i32", ...dims), "input");
-  const form = {
-    kind: "extend",
-    positions: input("positions", tokens),
-    slots: input("slots", tokens),
-    pageTable: input("page_table", dim("sequences", serve.sequences), table),
-    rowTiles: input("row_tiles", tiles, dim("tile_fields", rowTileFields)),
-    page: serve.page,
-    cacheSlots: serve.pages * serve.page,
-  } as const;
-  const hidden = emitTransformer(context, input("tokens", tokens), form);
-  const at = place("head", "model.vocab", "linear");
-  const [rows] = context.emitter.emit(gather, [hidden, input("output_rows", outputs)], null, at);
-  const [logits] = context.emitter.emit(linear, [rows, headWeight(context)], { accumulates: false }, at);
-  return builder.build(new Map([["logits", logits]]));
 }

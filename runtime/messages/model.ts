@@ -47,6 +47,12 @@ export function unknownDevice(device: string, known: readonly string[]): Fault {
   });
 }
 
+export function predictsOneToken(name: string): Fault {
+  return refuse("predicts-one-token", `${name} predicts the next token only`, {
+    help: "give its spec `model.mtp`, and train or import weights for it",
+  });
+}
+
 export function noSuchParameter(name: string, names: readonly string[]): Fault {
   return refuse("no-such-parameter", `the model has no parameter ${JSON.stringify(name)}`, {
     details: [`the nearest name is ${closest(name, names)}`],

@@ -3,7 +3,7 @@
 
 import { badMaxTokens, badSampling, cacheTooSmall, promptTooLong } from "../messages/serve.ts";
 import { streams, uniform } from "../random.ts";
-import type { CachedSequence, Extension, PagedCache } from "./paged-cache.ts";
+import type { CachedSequence, Follow, PagedCache } from "./paged-cache.ts";
 import { checkSampling, chooseToken, type Sampling } from "./sampler.ts";
 import { checkTokens } from "./tokens.ts";
 
@@ -18,6 +18,8 @@ export interface Request {
   readonly sequence: number;
   /** A token that ends the text; it is not part of it. */
   readonly endOfText: number | undefined;
+  /** Whether a token is guessed beside each that is chosen, so that both are checked in one call; only greedily. */
+  readonly drafts: boolean;
   /** Called with each new token as it comes. */
   readonly onToken?: (token: number) => void;
 }
@@ -27,6 +29,13 @@ export type StopReason = "end of text" | "most tokens" | "context" | "stopped";
 export interface Completion {
   readonly tokens: Int32Array;
   readonly reason: StopReason;
+  /** Tokens that were guessed one step ahead, and how many of them were right. */
+  readonly drafts: DraftCount;
+}
+
+export interface DraftCount {
+  readonly made: number;
+  readonly accepted: number;
 }
 
 /** The limits of a model that requests must keep to. */
@@ -47,6 +56,20 @@ interface Running {
   readonly tokens: number[];
   /** Not yet in the cache. */
   pending: Int32Array;
+  /** What probably follows the pending token. */
+  draft: number | undefined;
+  readonly drafts: { made: number; accepted: number };
+}
+
+/** A request's part of a call. */
+interface Turn {
+  readonly running: Running;
+  /** Position of its first token. */
+  readonly start: number;
+  readonly tokens: Int32Array;
+  readonly isComplete: boolean;
+  /** The last of the tokens, where it is a guess. */
+  readonly draft: number | undefined;
 }
 
 /** Completes all requests. A signal stops between two tokens: what is there by then is returned. */
@@ -92,7 +115,8 @@ class Engine {
     this.#cache = cache;
     this.#limits = limits;
     this.#waiting = requests.map((request, index) => ({ request, index }));
-    this.completions = requests.map(() => ({ tokens: new Int32Array(0), reason: "stopped" }));
+    const drafts = { made: 0, accepted: 0 };
+    this.completions = requests.map(() => ({ tokens: new Int32Array(0), reason: "stopped", drafts }));
   }
 
   get isBusy(): boolean {
@@ -102,12 +126,19 @@ class Engine {
   /** One call of the model. */
   async step(): Promise<void> {
     this.#admit();
-    const { extensions, sampled } = this.#plan();
-    const logits = await this.#cache.extend(extensions);
-    const width = sampled.length === 0 ? 0 : logits.length / sampled.length;
-    sampled.forEach((running, i) => {
-      this.#take(running, logits.subarray(i * width, i * width + this.#limits.vocab));
-    });
+    const turns = this.#plan();
+    const logits = await this.#cache.extend(
+      turns.map(({ running: { sequence }, tokens, isComplete, draft }) => {
+        return { sequence, tokens, logits: draft !== undefined ? "all" : isComplete ? "last" : "none" };
+      }),
+    );
+    const rowCount = turns.reduce(
+      (sum, { isComplete, draft }) => sum + Number(isComplete) + Number(draft !== undefined),
+      0,
+    );
+    const rows = new LogitRows(logits, rowCount, this.#limits.vocab);
+    for (const turn of turns) if (turn.isComplete) this.#takeAll(turn, rows);
+    await this.#draft(turns);
   }
 
   /** In the order of the requests: one that waits for room is not overtaken. */
@@ -118,46 +149,87 @@ class Engine {
       const sequence = this.#cache.open(request.prompt.length + limit);
       if (sequence === undefined) return;
       const pending = Int32Array.from(request.prompt);
-      this.#running.push({ index, request, sequence, limit, tokens: [], pending });
+      const drafts = { made: 0, accepted: 0 };
+      this.#running.push({ index, request, sequence, limit, tokens: [], pending, draft: undefined, drafts });
       this.#waiting.shift();
     }
   }
 
   /** Single tokens first, so that no prompt holds up the others; what is left of the call goes to prompts. */
-  #plan(): { extensions: Extension[]; sampled: Running[] } {
-    const extensions: Extension[] = [];
-    const sampled: Running[] = [];
+  #plan(): Turn[] {
+    const turns: Turn[] = [];
     let room = this.#cache.serving.tokens;
     for (const running of this.#running.toSorted((a, b) => rank(a) - rank(b))) {
       const tokens = running.pending.subarray(0, room);
       if (tokens.length === 0) continue;
       const isComplete = tokens.length === running.pending.length;
-      extensions.push({ sequence: running.sequence, tokens, logits: isComplete ? "last" : "none" });
-      if (isComplete) sampled.push(running);
+      const draft = isComplete && room > tokens.length ? running.draft : undefined;
+      const all = draft === undefined ? tokens : Int32Array.of(...tokens, draft);
+      turns.push({ running, start: running.sequence.length, tokens: all, isComplete, draft });
       running.pending = running.pending.subarray(tokens.length);
-      room -= tokens.length;
+      running.draft = undefined;
+      room -= all.length;
     }
-    return { extensions, sampled };
+    return turns;
   }
 
-  #take(running: Running, logits: Float32Array): void {
+  /** The next token, and the one behind it where the guess was right. */
+  #takeAll({ running, draft }: Turn, rows: LogitRows): void {
+    const [first, second] = [rows.next(), draft === undefined ? undefined : rows.next()];
+    const token = this.#take(running, first);
+    if (second === undefined) return;
+    running.drafts.made++;
+    if (token === draft) running.drafts.accepted++;
+    // Finished requests have given their pages back.
+    if (token === undefined) return;
+    if (token === draft) this.#take(running, second);
+    else this.#cache.rewind(running.sequence, 1);
+  }
+
+  /** Guesses the token behind the one that was chosen last, for everybody who goes on greedily. */
+  async #draft(turns: readonly Turn[]): Promise<void> {
+    if (!turns.some(({ running }) => this.#isDrafting(running))) return;
+    const follows = turns.map((turn): Follow => {
+      const { running, start, tokens, isComplete } = turn;
+      const { sequence, limit } = running;
+      // Rows of a guess that was wrong are behind the sequence's end by now.
+      const known = this.#isDrafting(running) ? tokens.subarray(1, sequence.length - start) : undefined;
+      const next = known === undefined ? [] : [...known, running.pending[0]];
+      const isWanted = known !== undefined && isComplete && running.tokens.length + 1 < limit;
+      return { sequence, start, rows: tokens.length, next, logits: isWanted ? "last" : "none" };
+    });
+    const logits = await this.#cache.draft(follows);
+    const wanted = follows.flatMap((follow, i) => (follow.logits === "last" ? [turns[i].running] : []));
+    const rows = new LogitRows(logits, wanted.length, this.#limits.vocab);
+    for (const running of wanted) running.draft = chooseToken(rows.next(), running.request.sampling, 0);
+  }
+
+  #isDrafting(running: Running): boolean {
+    const { drafts, sampling } = running.request;
+    return drafts && this.#cache.drafts && sampling.temperature === 0 && this.#running.includes(running);
+  }
+
+  /** The token that goes on the text; undefined if it ended. */
+  #take(running: Running, logits: Float32Array): number | undefined {
     const { request, sequence, tokens } = running;
     const key = { seed: request.seed, stream: streams.sampling, step: request.sequence };
     const token = chooseToken(logits, request.sampling, uniform(key, sequence.length));
     if (token === request.endOfText) {
       this.#finish(running, "end of text");
-      return;
+      return undefined;
     }
     tokens.push(token);
     request.onToken?.(token);
     running.pending = Int32Array.of(token);
     if (tokens.length === running.limit) {
       this.#finish(running, running.limit === request.maxTokens ? "most tokens" : "context");
+      return undefined;
     }
+    return token;
   }
 
   #finish(running: Running, reason: StopReason): void {
-    this.completions[running.index] = { tokens: Int32Array.from(running.tokens), reason };
+    this.completions[running.index] = { tokens: Int32Array.from(running.tokens), reason, drafts: running.drafts };
     this.#running = this.#running.filter((other) => other !== running);
     this.#cache.close(running.sequence);
   }
@@ -165,6 +237,26 @@ class Engine {
   /** Records what there is of requests that were stopped, and gives back their pages. */
   close(): void {
     for (const running of this.#running) this.#finish(running, "stopped");
+  }
+}
+
+/** Rows of logits, one after the other, without the columns that are no tokens. */
+class LogitRows {
+  readonly #logits: Float32Array;
+  readonly #width: number;
+  readonly #vocab: number;
+  #at = 0;
+
+  constructor(logits: Float32Array, rows: number, vocab: number) {
+    this.#logits = logits;
+    this.#width = rows === 0 ? 0 : logits.length / rows;
+    this.#vocab = vocab;
+  }
+
+  next(): Float32Array {
+    const start = this.#at;
+    this.#at += this.#width;
+    return this.#logits.subarray(start, start + this.#vocab);
   }
 }
 

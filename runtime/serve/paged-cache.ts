@@ -23,6 +23,19 @@ export interface Extension {
   readonly logits: "none" | "last" | "all";
 }
 
+/** What came behind the rows of an extension. */
+export interface Follow {
+  readonly sequence: CachedSequence;
+  /** Position of the extension's first row, and how many it had. */
+  readonly start: number;
+  readonly rows: number;
+  /** The token behind each of its first rows; rows beyond these were taken back, or nobody asks about them. */
+  readonly next: ArrayLike<number>;
+  readonly logits: "none" | "last" | "all";
+}
+
+const keysOf = (list: ArrayLike<number>): number[] => Array.from({ length: list.length }, (_, i) => i);
+
 /** Fields of a row tile: row of the page table, first row, rows, keys. */
 const tileFields = 4;
 
@@ -32,7 +45,8 @@ export class PagedCache {
   readonly #vocab: number;
   readonly #pool: PagePool;
   readonly #rows: number[];
-  readonly #result: string;
+  /** Tensors of logits, by program. */
+  readonly #results: ReadonlyMap<string, string>;
 
   constructor(device: Device) {
     const { serving, model, programs } = device.manifest;
@@ -41,7 +55,17 @@ export class PagedCache {
     this.#vocab = model.vocab;
     this.#pool = new PagePool(serving.pages);
     this.#rows = Array.from({ length: serving.sequences }, (_, index) => serving.sequences - 1 - index);
-    this.#result = programs.find(({ name }) => name === "extend")?.results.logits ?? "";
+    this.#results = new Map(programs.map(({ name, results }) => [name, results.logits ?? ""]));
+    if (this.drafts)
+      device.write(
+        "row_numbers",
+        Int32Array.from({ length: serving.tokens }, (_, row) => row),
+      );
+  }
+
+  /** Whether the model predicts a token beyond the next one. */
+  get drafts(): boolean {
+    return this.#results.has("draft");
   }
 
   /** The most tokens that all sequences together can have. */
@@ -75,16 +99,50 @@ export class PagedCache {
    */
   async extend(extensions: readonly Extension[]): Promise<Float32Array> {
     const rows = new ExtendRows(this.serving);
-    for (const extension of extensions) rows.add(extension);
+    for (const { sequence, tokens, logits } of extensions) {
+      const outputs =
+        tokens.length === 0 || logits === "none" ? [] : logits === "last" ? [tokens.length - 1] : keysOf(tokens);
+      rows.add(sequence, sequence.length, tokens, tokens.length, outputs);
+    }
+    const read = await this.#run("extend", rows);
+    for (const { sequence, tokens: added } of extensions) sequence.length += added.length;
+    return read;
+  }
+
+  /**
+   * Predicts the token behind the next one from the hidden states of the last `extend`, whose extensions these follow one by one.
+   *
+   * Returns logits, a row of the vocabulary for the last known row of each that asked for them.
+   */
+  draft(follows: readonly Follow[]): Promise<Float32Array> {
+    const rows = new ExtendRows(this.serving);
+    for (const { sequence, start, rows: count, next, logits } of follows) {
+      rows.add(
+        sequence,
+        start,
+        next,
+        count,
+        logits === "last" ? [next.length - 1] : logits === "all" ? keysOf(next) : [],
+      );
+    }
+    return this.#run("draft", rows);
+  }
+
+  /** Takes back the newest tokens of a sequence: what they left in the cache is written over. */
+  rewind(sequence: CachedSequence, count: number): void {
+    sequence.length -= count;
+  }
+
+  async #run(program: "extend" | "draft", rows: ExtendRows): Promise<Float32Array> {
     for (const [name, values] of Object.entries(rows.inputs)) {
       if (values.length > 0) this.#device.write(name, Int32Array.from(values));
     }
     const { tokens, output_rows: outputs } = rows.inputs;
     const tiles = rows.inputs.row_tiles.length / tileFields;
-    await this.#device.run("extend", { tokens: tokens.length, outputs: outputs.length, tiles });
-    for (const { sequence, tokens: added } of extensions) sequence.length += added.length;
+    await this.#device.run(program, { tokens: tokens.length, outputs: outputs.length, tiles });
     if (outputs.length === 0) return new Float32Array(0);
-    return this.#device.read(this.#result, { program: "extend", count: outputs.length * this.#vocab });
+    const result = this.#results.get(program) ?? "";
+    return this.#device.read(result, { program, count: outputs.length * this.#vocab });
   }
 }
 
@@ -103,20 +161,29 @@ class ExtendRows {
     this.#serving = serving;
   }
 
-  add({ sequence, tokens, logits }: Extension): void {
+  /** `tokens` are those of the first of `count` rows; the rows behind them are kept out of cache and attention. */
+  add(
+    sequence: CachedSequence,
+    start: number,
+    tokens: ArrayLike<number>,
+    count: number,
+    outputs: readonly number[],
+  ): void {
     const { page, rowTile } = this.#serving;
     const first = this.inputs.tokens.length;
-    for (let i = 0; i < tokens.length; i++) {
-      const position = sequence.length + i;
-      this.inputs.tokens.push(tokens[i]);
-      this.inputs.positions.push(position);
-      this.inputs.slots.push(sequence.pages[Math.floor(position / page)] * page + (position % page));
-      if (logits === "all" || (logits === "last" && i === tokens.length - 1)) this.inputs.output_rows.push(first + i);
+    for (let i = 0; i < count; i++) {
+      const position = start + i;
+      const isKnown = i < tokens.length;
+      const slot = isKnown ? sequence.pages[Math.floor(position / page)] * page + (position % page) : -1;
+      this.inputs.tokens.push(isKnown ? tokens[i] : 0);
+      this.inputs.positions.push(isKnown ? position : 0);
+      this.inputs.slots.push(slot);
     }
-    for (let start = 0; start < tokens.length; start += rowTile) {
-      const count = Math.min(rowTile, tokens.length - start);
+    for (const output of outputs) this.inputs.output_rows.push(first + output);
+    for (let begin = 0; begin < tokens.length; begin += rowTile) {
+      const rows = Math.min(rowTile, tokens.length - begin);
       // The rows of a tile see the keys up to its last row's own; the mask decides for each row.
-      this.inputs.row_tiles.push(sequence.row, first + start, count, sequence.length + start + count);
+      this.inputs.row_tiles.push(sequence.row, first + begin, rows, start + begin + rows);
     }
   }
 }

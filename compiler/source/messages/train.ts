@@ -114,4 +114,8 @@ export const onlyForCompiled = (folder: string, flag: string): Diagnostic => ({
   help: `leave it out, or name the compiled model of the run: ${quoted(`${folder}/compiled`, Number.POSITIVE_INFINITY)}`,
 });
 
+/** How often the guessed token was the one that came. */
+export const acceptedDrafts = (accepted: number, made: number): string =>
+  `${accepted} of ${made} guessed tokens were right (${((100 * accepted) / made).toFixed(0)} %)`;
+
 export const contextEnds = (context: number): string => `the text ends where the model's context of ${context} does`;
