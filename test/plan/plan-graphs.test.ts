@@ -1,0 +1,67 @@
+// What plans derive from the spec alone, against the graphs of models that are small enough to look at.
+
+import { readdirSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { keptElements } from "../../compiler/cli/kept-activations.ts";
+import { buildPrograms } from "../../compiler/compile.ts";
+import type { Value } from "../../compiler/graph/graph.ts";
+import { bytesOf, elementCount } from "../../compiler/graph/types.ts";
+import { buildModel } from "../../compiler/model/model.ts";
+import { parameterShapes } from "../../compiler/model/parameter-shapes.ts";
+import { Diagnostics } from "../../compiler/source/diagnostic.ts";
+import { readSpecFile } from "../../compiler/spec/read.ts";
+import type { Spec } from "../../compiler/spec/spec.ts";
+import { smallSpecWith, specOf } from "../language/spec-text.ts";
+
+const files = readdirSync("specs").filter((file) => file.endsWith(".mspec.yaml"));
+
+function specAt(path: string): Spec {
+  const { spec, diagnostics } = readSpecFile(path, []);
+  if (spec === undefined) throw new Error(diagnostics.map(({ claim }) => claim).join("\n"));
+  return spec;
+}
+
+describe("parameters", () => {
+  test.each(files)("of specs/%s are the ones of its graphs", (file) => {
+    const spec = specAt(`specs/${file}`);
+    const ofGraphs = buildModel(spec, new Diagnostics()).parameters.map(({ place, kind, dims }) => ({
+      path: place.path,
+      kind,
+      dims: dims.map(({ size }) => size),
+    }));
+    const isServed = ({ path }: { path: string }) => spec.train !== undefined || !path.startsWith("mtp[");
+    const byPath = (list: readonly { path: string; kind: string }[]) =>
+      new Map(list.map((parameter) => [`${parameter.path} ${parameter.kind}`, parameter]));
+    expect(byPath(parameterShapes(spec.model).filter(isServed))).toEqual(byPath(ofGraphs));
+    expect(ofGraphs.length).toBeGreaterThan(0);
+  });
+});
+
+/** Bytes per micro-batch that forward nodes of the training graph make and backward nodes read; the gradient of the head is no activation. */
+function keptBytes(spec: Spec): number {
+  const graph = buildPrograms(spec).graphs.find(({ name }) => name === "micro_step");
+  const kept = new Set<Value>();
+  for (const node of graph?.nodes ?? []) {
+    if (node.direction === "fprop") continue;
+    for (const input of node.inputs) {
+      if (input.producer?.node.direction === "fprop" && !input.name.endsWith("d_weight")) kept.add(input);
+    }
+  }
+  return [...kept].reduce((sum, { type }) => sum + elementCount(type) * bytesOf[type.dtype], 0);
+}
+
+describe("activations by formula", () => {
+  test.each([
+    ["tiny", specAt("specs/tiny.mspec.yaml")],
+    ["tiny-formulas", specAt("specs/tiny-formulas.mspec.yaml")],
+    ["a small one", specOf(smallSpecWith())],
+    [
+      "its activation of one input",
+      specOf(smallSpecWith(["intermediate: 96", 'intermediate: 96, activation: "max(x, 0)^2"'])),
+    ],
+  ])("of %s are what its training graph carries from the forward pass to the backward pass", (_name, spec) => {
+    const { model, train } = spec;
+    if (train === undefined) throw new Error("the spec does not train");
+    expect(4 * train.batch.micro * train.sequence * keptElements(model)).toBe(keptBytes(spec));
+  });
+});
