@@ -3,21 +3,21 @@
 import type { AttentionSpec, FfnSpec, LayerSpec, ModelSpec, RopeSpec } from "../spec/spec.ts";
 
 /**
- * Elements per token that the backward pass reads again, with nothing recomputed: inputs of norms and their factor, inputs of
- * matmuls with a weight and of activations, attention's operands, result and log-sum-exp, rows of the angle tables, and the
- * gradient of the last hidden state, which the loss makes in the forward pass.
+ * Elements that the backward pass of a micro-batch reads again, with nothing recomputed: inputs of norms and their factor,
+ * inputs of matmuls with a weight and of activations, attention's operands, result and log-sum-exp, rows of the angle
+ * tables, and the gradient of the last hidden state, which the loss makes in the forward pass.
  */
-export function keptElements({ width, layers, mtp }: ModelSpec): number {
+export function keptElements({ width, layers, mtp }: ModelSpec, tokens: number): number {
   const last = layers[layers.length - 1];
-  const end = width + 1 + width;
+  const end = tokens * (width + 1 + width);
   // Embedding and hidden state go through a norm each and make the projection's input.
-  const prediction = 2 * (width + 1) + 2 * width + ofLayer(last, width) + end;
+  const prediction = tokens * (2 * (width + 1) + 2 * width) + ofLayer(last, width, tokens) + end;
   const ropes = new Map(layers.map(({ attention: { rope } }) => [ropeName(rope), rope.dim]));
   return (
-    layers.reduce((sum, layer) => sum + ofLayer(layer, width), 0) +
+    layers.reduce((sum, layer) => sum + ofLayer(layer, width, tokens), 0) +
     end +
     (mtp?.depth ?? 0) * prediction +
-    [...ropes.values()].reduce((sum, dim) => sum + dim, 0)
+    [...ropes.values()].reduce((sum, dim) => sum + tokens * dim, 0)
   );
 }
 
@@ -25,10 +25,10 @@ export function keptElements({ width, layers, mtp }: ModelSpec): number {
 const ropeName = ({ layout: _layout, ...rule }: RopeSpec): string => JSON.stringify(rule);
 
 /** Both blocks keep the residual stream, and their norm's factor and result. */
-const ofLayer = ({ attention, ffn }: LayerSpec, width: number): number =>
-  2 * (width + 1 + width) + ofAttention(attention) + ofFfn(ffn, width);
+const ofLayer = ({ attention, ffn }: LayerSpec, width: number, tokens: number): number =>
+  tokens * (2 * (width + 1 + width) + ofAttention(attention)) + ofFfn(ffn, width, tokens);
 
-/** Queries, keys, values, what they give, the log-sum-exp, and what their norms read. */
+/** Of a token: queries, keys, values, what they give, the log-sum-exp, and what their norms read. */
 function ofAttention(attention: AttentionSpec): number {
   const { heads } = attention;
   if (attention.kind === "gqa") {
@@ -42,11 +42,14 @@ function ofAttention(attention: AttentionSpec): number {
   return latent + heads * (2 * (nopeDim + ropeDim) + 2 * valueDim) + heads;
 }
 
-/** A token's row is there once for each of its experts. */
-function ofFfn(ffn: FfnSpec, width: number): number {
+/** Experts keep a token's row once for each of its choices, and a row of padding each. */
+function ofFfn(ffn: FfnSpec, width: number, tokens: number): number {
   const projections = ffn.inputs.length + 1;
-  if (ffn.kind === "dense") return projections * ffn.intermediate;
-  const routing = ffn.experts + 2 * ffn.topK;
-  const experts = ffn.topK * (2 * width + projections * ffn.intermediate);
-  return routing + experts + projections * ffn.sharedIntermediate;
+  if (ffn.kind === "dense") return tokens * projections * ffn.intermediate;
+  const { experts, topK, intermediate, sharedIntermediate } = ffn;
+  const choices = tokens * topK;
+  const routed = choices + Math.min(experts, choices);
+  // Logits, scores, chosen indices, weights and places; where each row comes from; where each expert's rows are.
+  const routing = tokens * (2 * experts + 3 * topK) + routed + 2 * experts;
+  return routing + routed * (2 * width + projections * intermediate) + tokens * projections * sharedIntermediate;
 }

@@ -105,7 +105,7 @@ export function planFacts({ model, train, serve }: Spec, context: number): PlanF
       weights,
       gradients: trained,
       moments: 2 * trained,
-      activations: train && 4 * train.batch.micro * train.sequence * keptElements(model),
+      activations: train && 4 * keptElements(model, train.batch.micro * train.sequence),
     },
     servingMemory: formats.map(({ name, bytesOf }) => {
       const [whole, half] = cacheFormats;

@@ -1,6 +1,5 @@
 // What plans derive from the spec alone, against the graphs of models that are small enough to look at.
 
-import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { keptElements } from "../../compiler/cli/kept-activations.ts";
 import { buildPrograms } from "../../compiler/compile.ts";
@@ -13,7 +12,7 @@ import { readSpecFile } from "../../compiler/spec/read.ts";
 import type { Spec } from "../../compiler/spec/spec.ts";
 import { smallSpecWith, specOf } from "../language/spec-text.ts";
 
-const files = readdirSync("specs").filter((file) => file.endsWith(".mspec.yaml"));
+const files = ["llama-3.1-8b", "tiny", "tiny-formulas"];
 
 function specAt(path: string): Spec {
   const { spec, diagnostics } = readSpecFile(path, []);
@@ -23,7 +22,7 @@ function specAt(path: string): Spec {
 
 describe("parameters", () => {
   test.each(files)("of specs/%s are the ones of its graphs", (file) => {
-    const spec = specAt(`specs/${file}`);
+    const spec = specAt(`specs/${file}.mspec.yaml`);
     const ofGraphs = buildModel(spec, new Diagnostics()).parameters.map(({ place, kind, dims }) => ({
       path: place.path,
       kind,
@@ -62,6 +61,6 @@ describe("activations by formula", () => {
   ])("of %s are what its training graph carries from the forward pass to the backward pass", (_name, spec) => {
     const { model, train } = spec;
     if (train === undefined) throw new Error("the spec does not train");
-    expect(4 * train.batch.micro * train.sequence * keptElements(model)).toBe(keptBytes(spec));
+    expect(4 * keptElements(model, train.batch.micro * train.sequence)).toBe(keptBytes(spec));
   });
 });
