@@ -1,5 +1,7 @@
 // What the forward pass leaves for the backward pass, by formula: for models whose memory is not planned kernel by kernel.
 
+import { dim } from "../graph/types.ts";
+import { routedDim } from "../ops/expert-order.ts";
 import type { AttentionSpec, FfnSpec, LayerSpec, ModelSpec, RopeSpec } from "../spec/spec.ts";
 
 /**
@@ -42,13 +44,12 @@ function ofAttention(attention: AttentionSpec): number {
   return latent + heads * (2 * (nopeDim + ropeDim) + 2 * valueDim) + heads;
 }
 
-/** Experts keep a token's row once for each of its choices, and a row of padding each. */
+/** Experts keep a token's row once for each of its choices, besides rows of padding. */
 function ofFfn(ffn: FfnSpec, width: number, tokens: number): number {
   const projections = ffn.inputs.length + 1;
   if (ffn.kind === "dense") return tokens * projections * ffn.intermediate;
   const { experts, topK, intermediate, sharedIntermediate } = ffn;
-  const choices = tokens * topK;
-  const routed = choices + Math.min(experts, choices);
+  const routed = routedDim(dim("tokens", tokens), topK, experts).size;
   // Logits, scores, chosen indices, weights and places; where each row comes from; where each expert's rows are.
   const routing = tokens * (2 * experts + 3 * topK) + routed + 2 * experts;
   return routing + routed * (2 * width + projections * intermediate) + tokens * projections * sharedIntermediate;
