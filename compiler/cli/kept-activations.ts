@@ -50,7 +50,7 @@ function ofFfn(ffn: FfnSpec, width: number, tokens: number): number {
   if (ffn.kind === "dense") return tokens * projections * ffn.intermediate;
   const { experts, topK, intermediate, sharedIntermediate } = ffn;
   const routed = routedDim(dim("tokens", tokens), topK, experts).size;
-  // Logits, scores, chosen indices, weights and places; where each row comes from; where each expert's rows are.
-  const routing = tokens * (2 * experts + 3 * topK) + routed + 2 * experts;
+  // Logits, scores, chosen indices, weights and places; whose each row is, for biases too; where each expert's rows are.
+  const routing = tokens * (2 * experts + 3 * topK) + routed * (ffn.bias ? 2 : 1) + 2 * experts;
   return routing + routed * (2 * width + projections * intermediate) + tokens * projections * sharedIntermediate;
 }
