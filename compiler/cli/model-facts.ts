@@ -110,12 +110,15 @@ export function trainingFlops(model: ModelSpec, size: ModelSize, sequence: numbe
 }
 
 /** FLOPs of attention per token, forward, averaged over a sequence. */
-export const causalFlops = ({ layers }: ModelSpec, sequence: number): number =>
+const causalFlops = ({ layers }: ModelSpec, sequence: number): number =>
   layers.reduce((sum, { attention }) => sum + pairFlops(attention) * meanKeys(attention, sequence), 0);
 
-/** FLOPs of attention for one new token behind `context` others; latent attention reads latent vectors. */
-export const decodeFlops = ({ layers }: ModelSpec, context: number): number =>
-  layers.reduce((sum, { attention }) => sum + cachedPairFlops(attention) * keysKept(attention, context), 0);
+/** FLOPs of attention over the cache: for a token of a prompt of `context` tokens, in the mean, and for one more behind them. */
+export function cachedFlops({ layers }: ModelSpec, context: number): { prompt: number; next: number } {
+  const sum = (keys: (attention: AttentionSpec, context: number) => number) =>
+    layers.reduce((all, { attention }) => all + cachedPairFlops(attention) * keys(attention, context), 0);
+  return { prompt: sum(meanKeys), next: sum(keysKept) };
+}
 
 /** Of one query and one key over all heads: q·k and p·v. */
 function pairFlops(attention: AttentionSpec): number {

@@ -6,9 +6,8 @@ import type { FlopsFacts } from "../source/messages/train.ts";
 import type { Spec } from "../spec/spec.ts";
 import { keptElements } from "./kept-activations.ts";
 import {
+  cachedFlops,
   cacheElements,
-  causalFlops,
-  decodeFlops,
   keysKept,
   lengthOf,
   type ModelSize,
@@ -96,8 +95,7 @@ export function planFacts({ model, train, serve }: Spec, context: number): PlanF
     serving: {
       context,
       matmuls: 2 * (size.active - size.inputEmbedding),
-      prompt: causalFlops(model, context),
-      next: decodeFlops(model, context),
+      ...cachedFlops(model, context),
     },
     cache,
     checkpoint: formats.map(({ name, bytesOf }) => ({ format: name, bytes: sumOf(shapes, bytesOf) })),

@@ -117,6 +117,8 @@ describe("work", () => {
   test("of serving sees every key that a window leaves, as latent vectors where there are some", () => {
     const { serving } = planFacts(specWith(modelOf(both)), 20);
     expect(serving.next).toBe(48 * 5 + 2 * 3 * (4 + 2 + 4) * 20);
+    // Behind a window of 5 of 20, 5 * (1 - 5 / 40) keys in the mean; else half of them.
+    expect(serving.prompt).toBeCloseTo(48 * 5 * (7 / 8) + 60 * 10, 9);
     expect(serving.matmuls).toBe(2 * (706 + 84 + 212 + 170 + 266 + 77 + 110));
   });
 });

@@ -12,7 +12,7 @@ import { readSpecFile } from "../../compiler/spec/read.ts";
 import type { Spec } from "../../compiler/spec/spec.ts";
 import { smallSpecWith, specOf } from "../language/spec-text.ts";
 
-const files = ["llama-3.1-8b", "tiny", "tiny-formulas"];
+const files = ["llama-3.1-8b", "mixtral-8x7b", "tiny", "tiny-formulas"];
 
 function specAt(path: string): Spec {
   const { spec, diagnostics } = readSpecFile(path, []);
@@ -49,10 +49,20 @@ function keptBytes(spec: Spec): number {
   return [...kept].reduce((sum, { type }) => sum + elementCount(type) * bytesOf[type.dtype], 0);
 }
 
+const withExperts = (more: string) =>
+  specOf(
+    smallSpecWith(["kind: dense, intermediate: 96", `kind: moe, experts: 7, top_k: 3, intermediate: 20, ${more}`]),
+  );
+
 describe("activations by formula", () => {
   test.each([
     ["tiny", specAt("specs/tiny.mspec.yaml")],
     ["tiny-formulas", specAt("specs/tiny-formulas.mspec.yaml")],
+    [
+      "experts behind a bias that balances them, beside a shared one",
+      withExperts("shared: 1, router: { bias_update: 0.1, normalize: true }"),
+    ],
+    ["experts with biases everywhere", withExperts("bias: true, router: { bias: true }")],
     ["a small one", specOf(smallSpecWith())],
     [
       "its activation of one input",

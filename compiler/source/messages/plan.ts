@@ -52,10 +52,10 @@ export interface ServingFacts {
 }
 
 export function servingFlops({ context, matmuls, prompt, next, isLatent }: ServingFacts): string {
-  const latent = isLatent ? " over latent vectors, as the absorbed form has it" : "";
+  const latent = isLatent ? ", both over latent vectors, as the absorbed form has it" : "";
   return [
     `serving takes ${flops(matmuls + prompt)} per token of a prompt of ${count(context)} tokens, and ${flops(matmuls + next)} for the token behind them:`,
-    `  2 * (active parameters - input embedding) = ${count(matmuls)}, + ${count(prompt)} of attention (half of all pairs) or + ${count(next)} (every key${latent})`,
+    `  2 * (active parameters - input embedding) = ${count(matmuls)}, + ${count(prompt)} of attention (half of all pairs) or + ${count(next)} (every key)${latent}`,
   ].join("\n");
 }
 
