@@ -20,9 +20,20 @@ function specAt(path: string): Spec {
   return spec;
 }
 
+const withExperts = (more: string) =>
+  specOf(
+    smallSpecWith(["kind: dense, intermediate: 96", `kind: moe, experts: 7, top_k: 3, intermediate: 20, ${more}`]),
+  );
+
+const withFurtherTokens = withExperts(
+  "shared: 1, bias: true, router: { bias: true, bias_update: 0.1 } }\n  mtp: { depth: 2",
+);
+
 describe("parameters", () => {
-  test.each(files)("of specs/%s are the ones of its graphs", (file) => {
-    const spec = specAt(`specs/${file}.mspec.yaml`);
+  test.each([
+    ...files.map((file) => [file, specAt(`specs/${file}.mspec.yaml`)] as const),
+    ["experts and two further tokens", withFurtherTokens],
+  ])("of %s are the ones of its graphs", (_name, spec) => {
     const ofGraphs = buildModel(spec, new Diagnostics()).parameters.map(({ place, kind, dims }) => ({
       path: place.path,
       kind,
@@ -49,11 +60,6 @@ function keptBytes(spec: Spec): number {
   return [...kept].reduce((sum, { type }) => sum + elementCount(type) * bytesOf[type.dtype], 0);
 }
 
-const withExperts = (more: string) =>
-  specOf(
-    smallSpecWith(["kind: dense, intermediate: 96", `kind: moe, experts: 7, top_k: 3, intermediate: 20, ${more}`]),
-  );
-
 describe("activations by formula", () => {
   test.each([
     ["tiny", specAt("specs/tiny.mspec.yaml")],
@@ -63,6 +69,7 @@ describe("activations by formula", () => {
       withExperts("shared: 1, router: { bias_update: 0.1, normalize: true }"),
     ],
     ["experts with biases everywhere", withExperts("bias: true, router: { bias: true }")],
+    ["two further tokens", withFurtherTokens],
     ["a small one", specOf(smallSpecWith())],
     [
       "its activation of one input",
