@@ -48,9 +48,11 @@ function ofAttention(attention: AttentionSpec): number {
 function ofFfn(ffn: FfnSpec, width: number, tokens: number): number {
   const projections = ffn.inputs.length + 1;
   if (ffn.kind === "dense") return tokens * projections * ffn.intermediate;
-  const { experts, topK, intermediate, sharedIntermediate } = ffn;
+  const { experts, topK, intermediate, sharedIntermediate, router } = ffn;
   const routed = routedDim(dim("tokens", tokens), topK, experts).size;
-  // Logits, scores, chosen indices, weights and places; whose each row is, for biases too; where each expert's rows are.
-  const routing = tokens * (2 * experts + 3 * topK) + routed * (ffn.bias ? 2 : 1) + 2 * experts;
+  // Logits, scores, chosen indices, weights and places; loads that balance losses are
+  // measured by; whose each row is, for biases too; where each expert's rows are.
+  const fractions = [router.losses.sequence, router.losses.batch].filter((loss) => loss !== undefined).length * experts;
+  const routing = tokens * (2 * experts + 3 * topK + fractions) + routed * (ffn.bias ? 2 : 1) + 2 * experts;
   return routing + routed * (2 * width + projections * intermediate) + tokens * projections * sharedIntermediate;
 }

@@ -26,7 +26,7 @@ const withExperts = (more: string) =>
   );
 
 const withFurtherTokens = withExperts(
-  "shared: 1, bias: true, router: { bias: true, bias_update: 0.1 } }\n  mtp: { depth: 2",
+  "shared: 1, bias: true, router: { bias: true, bias_update: 0.1, losses: { sequence: 0.1, batch: 0.1, z: 0.1 } } }\n  mtp: { depth: 2",
 );
 
 describe("parameters", () => {
