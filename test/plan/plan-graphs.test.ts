@@ -32,7 +32,7 @@ const withFurtherTokens = withExperts(
 describe("parameters", () => {
   test.each([
     ...files.map((file) => [file, specAt(`specs/${file}.mspec.yaml`)] as const),
-    ["experts and two further tokens", withFurtherTokens],
+    ["experts and two further tokens", withFurtherTokens] as const,
   ])("of %s are the ones of its graphs", (_name, spec) => {
     const ofGraphs = buildModel(spec, new Diagnostics()).parameters.map(({ place, kind, dims }) => ({
       path: place.path,
