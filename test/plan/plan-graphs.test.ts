@@ -2,11 +2,12 @@
 
 import { describe, expect, test } from "vitest";
 import { keptElements } from "../../compiler/cli/kept-activations.ts";
-import { buildPrograms } from "../../compiler/compile.ts";
+import { buildPrograms, compile } from "../../compiler/compile.ts";
 import type { Value } from "../../compiler/graph/graph.ts";
 import { bytesOf, elementCount } from "../../compiler/graph/types.ts";
 import { buildModel } from "../../compiler/model/model.ts";
 import { parameterShapes } from "../../compiler/model/parameter-shapes.ts";
+import { verifyStages } from "../../compiler/ops/verify-stages.ts";
 import { Diagnostics } from "../../compiler/source/diagnostic.ts";
 import { readSpecFile } from "../../compiler/spec/read.ts";
 import type { Spec } from "../../compiler/spec/spec.ts";
@@ -80,4 +81,12 @@ describe("activations by formula", () => {
     if (train === undefined) throw new Error("the spec does not train");
     expect(4 * keptElements(model, train.batch.micro * train.sequence)).toBe(keptBytes(spec));
   });
+});
+
+test.each(files)("specs/%s compiles, and its graphs hold what graphs must", (file) => {
+  const { programs, kernels, manifest } = compile(specAt(`specs/${file}.mspec.yaml`));
+  expect(verifyStages(programs.stages)).toEqual([]);
+  expect(kernels.length).toBeGreaterThan(10);
+  const { extend } = Object.fromEntries(manifest.programs.map(({ name, waves }) => [name, waves.flat().length]));
+  expect(extend).toBeGreaterThan(10);
 });
