@@ -1,5 +1,6 @@
 // What plans derive from the spec alone, against the graphs of models that are small enough to look at.
 
+import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { keptElements } from "../../compiler/cli/kept-activations.ts";
 import { buildPrograms, compile } from "../../compiler/compile.ts";
@@ -13,7 +14,9 @@ import { readSpecFile } from "../../compiler/spec/read.ts";
 import type { Spec } from "../../compiler/spec/spec.ts";
 import { smallSpecWith, specOf } from "../language/spec-text.ts";
 
-const files = ["llama-3.1-8b", "mixtral-8x7b", "tiny", "tiny-formulas"];
+const files = readdirSync("specs").flatMap((file) =>
+  file.endsWith(".mspec.yaml") ? [file.slice(0, -".mspec.yaml".length)] : [],
+);
 
 function specAt(path: string): Spec {
   const { spec, diagnostics } = readSpecFile(path, []);
@@ -26,6 +29,7 @@ const withExperts = (more: string) =>
     smallSpecWith(["kind: dense, intermediate: 96", `kind: moe, experts: 7, top_k: 3, intermediate: 20, ${more}`]),
   );
 
+const withAttention = (kind: string) => specOf(smallSpecWith(["kind: gqa, heads: 4", kind]));
 const withFurtherTokens = withExperts(
   "shared: 1, bias: true, router: { bias: true, bias_update: 0.1, losses: { sequence: 0.1, batch: 0.1, z: 0.1 } } }\n  mtp: { depth: 2",
 );
@@ -71,6 +75,19 @@ describe("activations by formula", () => {
     ],
     ["experts with biases everywhere", withExperts("bias: true, router: { bias: true }")],
     ["two further tokens", withFurtherTokens],
+    [
+      "latent attention",
+      withAttention("kind: mla, heads: 3, q_rank: 7, kv_rank: 6, nope_dim: 4, rope_dim: 4, value_dim: 5"),
+    ],
+    [
+      "latent attention without compressed queries",
+      withAttention("kind: mla, heads: 3, kv_rank: 6, nope_dim: 4, rope_dim: 4, value_dim: 5"),
+    ],
+    [
+      "heads that are normalised, with biases and sinks",
+      withAttention("kind: gqa, heads: 4, kv_heads: 2, qk_norm: head, bias: true, sinks: true, window: 5"),
+    ],
+    ["queries that are normalised as a whole", withAttention("kind: gqa, heads: 4, kv_heads: 2, qk_norm: full")],
     ["a small one", specOf(smallSpecWith())],
     [
       "its activation of one input",
