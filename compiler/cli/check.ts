@@ -4,7 +4,9 @@ import type { Command } from "commander";
 import type { Build } from "../compile.ts";
 import { DiagnosticError, InvariantError } from "../source/diagnostic.ts";
 import * as say from "../source/messages/device.ts";
+import { count } from "../source/messages/train.ts";
 import { deviceFit } from "./device-fit.ts";
+import { modelSize } from "./model-facts.ts";
 import { deviceFlag, readSpecOrThrow, type SpecFlags, setFlag, warn } from "./spec-flags.ts";
 import { StageTimes } from "./stage-times.ts";
 
@@ -47,7 +49,8 @@ async function verify({ programs }: Build): Promise<void> {
   if (problems.length > 0) throw new InvariantError(problems.join("\n"));
 }
 
-function summary({ manifest, kernels }: Build): string {
-  const numParameters = manifest.parameters.reduce((sum, { dims }) => sum + dims.reduce((a, b) => a * b, 1), 0);
-  return `no errors; ${numParameters.toLocaleString("en")} parameters, ${manifest.programs.length} programs, ${kernels.length} kernels`;
+function summary({ spec, manifest, kernels }: Build): string {
+  const { parameters, mtp } = modelSize(spec.model, manifest.parameters);
+  const apart = mtp === undefined ? "" : ` and ${count(mtp.parameters)} of mtp`;
+  return `no errors; ${count(parameters)} parameters${apart}, ${manifest.programs.length} programs, ${kernels.length} kernels`;
 }

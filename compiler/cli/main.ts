@@ -12,6 +12,7 @@ const verbs: ReadonlyMap<string, () => Promise<AddVerb>> = new Map([
   ["init", async () => (await import("./init.ts")).addInitVerb],
   ["check", async () => (await import("./check.ts")).addCheckVerb],
   ["compile", async () => (await import("./compile.ts")).addCompileVerb],
+  ["plan", async () => (await import("./plan.ts")).addPlanVerb],
   ["explain", async () => (await import("./explain.ts")).addExplainVerb],
   ["dump", async () => (await import("./dump.ts")).addDumpVerb],
   ["normalize", async () => (await import("./normalize.ts")).addNormalizeVerb],

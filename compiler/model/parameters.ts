@@ -16,7 +16,7 @@ export interface Parameter {
 }
 
 /** Whether gradients reach it; the bias that steers a choice of experts is moved by their loads. */
-export const isTrained = ({ kind }: Parameter): boolean => storageOf(kind) === "parameter";
+export const isTrained = ({ kind }: Pick<Parameter, "kind">): boolean => storageOf(kind) === "parameter";
 
 /** Where a parameter lives: one that no gradient reaches is state that a checkpoint holds. */
 export const storageOf = (kind: ParameterKind): "parameter" | "state" =>

@@ -141,7 +141,7 @@ function resolveYarn(section: Section): YarnSpec | undefined {
   const truncate = section.flag("truncate");
   const names = ["attention_factor", "mscale", "mscale_all_dim"];
   const [attentionFactor, mscale, mscaleAllDim] = names.map((name) => section.number(name));
-  if (betaSlow !== undefined && betaFast !== undefined && betaSlow >= betaFast) {
+  if (betaSlow !== undefined && betaFast !== undefined && betaSlow > betaFast) {
     const places = [section.placeOf("beta_slow"), section.placeOf("beta_fast")] as const;
     section.reading.diagnostics.add(sayBlocks.yarnBounds(betaSlow, betaFast, ...places));
   }

@@ -281,6 +281,3 @@ export interface ServeSpec {
   readonly pages: number;
   readonly page: number;
 }
-
-/** For readers that do not know latent attention yet. */
-export const asGqa = (attention: AttentionSpec): GqaSpec => attention as GqaSpec;

@@ -72,10 +72,10 @@ describe("each fault has both places, its arithmetic and a way out", () => {
       "leave one out",
     ],
     [
-      gqa("rope: { yarn: { factor: 4, original: 8, beta_fast: 1 } }"),
+      gqa("rope: { yarn: { factor: 4, original: 8, beta_fast: 0.5 } }"),
       "model/yarn-bounds",
-      ["yarn", "beta_fast: 1"],
-      "beta_slow = 1 is not below beta_fast = 1",
+      ["yarn", "beta_fast: 0.5"],
+      "beta_slow = 1 is above beta_fast = 0.5",
       [],
       "what turns more often than beta_fast is left alone, what turns less often than beta_slow is stretched",
     ],

@@ -44,7 +44,7 @@ export function twoRopeScalings(place: Place, otherPlace: Place): Diagnostic {
 }
 
 export function yarnBounds(slow: number, fast: number, place: Place, fastPlace: Place): Diagnostic {
-  return error("yarn-bounds", `beta_slow = ${slow} is not below beta_fast = ${fast}`, place, {
+  return error("yarn-bounds", `beta_slow = ${slow} is above beta_fast = ${fast}`, place, {
     ...related(fastPlace, "beta_fast"),
     label: "beta_slow",
     help: "what turns more often than beta_fast is left alone, what turns less often than beta_slow is stretched",

@@ -7,7 +7,7 @@ import { quoted } from "./words.ts";
 export const count = (value: number): string => Math.round(value).toLocaleString("en");
 
 /** `1.23 GFLOP`, with as large a unit as leaves at least one. */
-function flops(value: number): string {
+export function flops(value: number): string {
   const units = ["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP"];
   const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, value)) / 3));
   return `${(value / 1000 ** power).toFixed(power === 0 ? 0 : 2)} ${units[power]}`;
@@ -22,20 +22,26 @@ function duration(seconds: number): string {
 }
 
 export interface FlopsFacts {
-  readonly parameters: number;
+  /** Parameters that a token goes through. */
+  readonly active: number;
   readonly inputEmbedding: number;
   readonly isTied: boolean;
   readonly attention: number;
+  readonly sequence: number;
   readonly total: number;
+  /** What predicting further tokens adds; 0: nothing. */
+  readonly mtp: number;
 }
 
 /** The convention is part of the number. */
-export function flopsPerToken({ parameters, inputEmbedding, isTied, attention, total }: FlopsFacts): string {
+export function flopsPerToken(facts: FlopsFacts): string {
+  const { active, inputEmbedding, isTied, attention, sequence, total, mtp } = facts;
   const matmul = isTied
-    ? `6 * ${count(parameters)} parameters (the tied embedding counts once, as the head)`
-    : `6 * (${count(parameters)} parameters - ${count(inputEmbedding)} of the input embedding)`;
-  const pairs = `3 * ${count(attention)} of attention (half of all pairs, as a causal mask has it)`;
-  return `training takes ${flops(total)} per token: ${matmul} + ${pairs}`;
+    ? `6 * ${count(active)} active parameters (the tied embedding counts once, as the head)`
+    : `6 * (${count(active)} active parameters - ${count(inputEmbedding)} of the input embedding)`;
+  const pairs = `3 * ${count(attention)} of attention in sequences of ${count(sequence)} (half of all pairs, as a causal mask has it, fewer behind a window)`;
+  const more = mtp === 0 ? "" : `; predicting further tokens adds ${flops(mtp)}`;
+  return `training takes ${flops(total)} per token: ${matmul} + ${pairs}${more}`;
 }
 
 export const memoryClass = (bytes: number): string => size(bytes);
