@@ -2,7 +2,7 @@
 
 import type { Manifest } from "../../runtime/contract.ts";
 import type { FlopsFacts } from "../source/messages/train.ts";
-import { asGqa, type Spec } from "../spec/spec.ts";
+import type { AttentionSpec, Spec } from "../spec/spec.ts";
 
 const partsInOrder = ["embedding", "attention", "ffn", "norm", "head"] as const;
 type Part = (typeof partsInOrder)[number];
@@ -34,6 +34,12 @@ function partOf(path: string): Part {
   return path === "head" ? "head" : "embedding";
 }
 
+/** Channels that one head multiplies for a pair of query and key: of their product, and of the value. */
+const pairChannels = (attention: AttentionSpec): number =>
+  attention.kind === "gqa"
+    ? attention.headDim + attention.headDim
+    : attention.nopeDim + attention.ropeDim + attention.valueDim;
+
 /**
  * FLOPs of training per token: 6 (N - input embedding) + 3 A, with A the causal half of the attention products.
  *
@@ -45,8 +51,7 @@ export function trainingFlops({ model, train }: Spec, manifest: Manifest): Flops
   const inputEmbedding = isTied ? 0 : model.vocab * model.width;
   const sequence = train?.sequence ?? model.context;
   const attention = model.layers.reduce((sum, layer) => {
-    const { heads, headDim } = asGqa(layer.attention);
-    return sum + 0.5 * 2 * heads * (headDim + headDim) * sequence;
+    return sum + 0.5 * 2 * layer.attention.heads * pairChannels(layer.attention) * sequence;
   }, 0);
   const total = 6 * (parameters - inputEmbedding) + 3 * attention;
   return { parameters, inputEmbedding, isTied, attention, total };
