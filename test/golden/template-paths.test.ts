@@ -7,6 +7,8 @@ import { compile } from "../../compiler/compile.ts";
 import { readTemplates } from "../../compiler/emit/template-files.ts";
 import { viewOf } from "../../compiler/emit/wasm/views.ts";
 import { readSpecFile } from "../../compiler/spec/read.ts";
+import type { Spec } from "../../compiler/spec/spec.ts";
+import { attentionKinds, withAttention } from "../train/attention-kinds.ts";
 
 const { templates, parts } = readTemplates("wasm");
 const parsed = new Map([...templates, ...parts].map(([name, text]) => [name, Handlebars.parse(text)]));
@@ -71,16 +73,20 @@ function nameOf(expression: hbs.AST.Node): string {
   return (expression as hbs.AST.PathExpression).original;
 }
 
-/** Every view that the goldens' kernels give their templates. */
+/** Every view that the kernels of the goldens and of attention's kinds give their templates. */
 function goldenViews(): Map<string, object[]> {
   const views = new Map<string, object[]>();
-  for (const path of ["specs/tiny.mspec.yaml", "specs/tiny-formulas.mspec.yaml", "examples/sotu/model.yaml"]) {
-    const { spec } = readSpecFile(path);
-    if (spec === undefined) throw new Error(`${path} has errors`);
+  const add = (spec: Spec): void => {
     for (const { kernel } of compile(spec).kernels) {
       const { template, view } = viewOf(kernel);
       views.set(template, [...(views.get(template) ?? []), view]);
     }
+  };
+  for (const [, change] of attentionKinds) add(withAttention(change));
+  for (const path of ["specs/tiny.mspec.yaml", "specs/tiny-formulas.mspec.yaml", "examples/sotu/model.yaml"]) {
+    const { spec } = readSpecFile(path);
+    if (spec === undefined) throw new Error(`${path} has errors`);
+    add(spec);
   }
   return views;
 }

@@ -23,7 +23,7 @@ train:
 serve: { sequences: 3, tokens: 20, pages: 24, page: 4 }
 `;
 
-export const plainSpec = (overrides: readonly string[] = []): Spec => specOf(text, overrides);
+const plainSpec = (overrides: readonly string[] = []): Spec => specOf(text, overrides);
 
 /** The spec with other attention in all layers. */
 export function withAttention(
@@ -55,7 +55,7 @@ type LatentSizes = Pick<MlaSpec, "heads" | "qRank" | "kvRank" | "nopeDim" | "rop
   readonly window?: number;
 };
 
-export const latent =
+const latent =
   ({ layout, yarn: scaling, window, ...sizes }: LatentSizes) =>
   ({ rope, score, mask }: GqaSpec): MlaSpec => ({
     kind: "mla",
