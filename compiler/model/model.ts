@@ -28,8 +28,13 @@ export interface Model {
   readonly parameters: readonly Parameter[];
 }
 
+export interface ModelOptions {
+  /** Serving also gives what goes into each layer and what the final norm gives: `hidden.0`, `hidden.1` and so on. */
+  readonly givesHidden?: boolean;
+}
+
 /** Builds both graphs; what is wrong with the spec's formulas is added to the diagnostics. */
-export function buildModel(spec: Spec, diagnostics: Diagnostics): Model {
+export function buildModel(spec: Spec, diagnostics: Diagnostics, { givesHidden = false }: ModelOptions = {}): Model {
   const parameters = new ParameterList();
   const formulas = new SpecFormulas(diagnostics, spec.train !== undefined);
   const context = (name: string): ModelContext => {
@@ -38,7 +43,7 @@ export function buildModel(spec: Spec, diagnostics: Diagnostics): Model {
   const training = context("sequence");
   const objectives: Objectives = { results: new Map(), all: [] };
   const sequence = spec.train && buildSequence(training, spec.train, objectives);
-  const extend = buildExtend(context("extend"), spec);
+  const extend = buildExtend(context("extend"), spec, givesHidden);
   return { sequence, objectives: objectives.all, routers: training.routers, extend, parameters: parameters.all };
 }
 
@@ -87,7 +92,7 @@ function addMtpLosses(
 /** Fields of a row tile: sequence, first row, rows, keys. */
 const rowTileFields = 4;
 
-function buildExtend(context: ModelContext, spec: Spec): Graph {
+function buildExtend(context: ModelContext, spec: Spec, givesHidden: boolean): Graph {
   const { builder } = context.emitter;
   const { serve, model } = spec;
   const tokens = dim("tokens", serve.tokens, "tokens");
@@ -105,9 +110,12 @@ function buildExtend(context: ModelContext, spec: Spec): Graph {
     page: serve.page,
     cacheSlots: serve.pages * serve.page,
   } as const;
-  const hidden = emitTransformer(context, input("tokens", tokens), form);
+  const states: Value[] = [];
+  const hidden = emitTransformer(context, input("tokens", tokens), form, (x) => states.push(x));
+  states.push(hidden);
   const at = place("head", "model.vocab", "linear");
   const [rows] = context.emitter.emit(gather, [hidden, input("output_rows", outputs)], null, at);
   const [logits] = context.emitter.emit(linear, [rows, headWeight(context)], { accumulates: false }, at);
-  return builder.build(new Map([["logits", logits]]));
+  const seen = givesHidden ? states.map((state, i) => [`hidden.${i}`, state] as const) : [];
+  return builder.build(new Map([["logits", logits], ...seen]));
 }
