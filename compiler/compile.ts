@@ -7,7 +7,7 @@ import { modelManifest } from "./emit/model-manifest.ts";
 import type { Graph } from "./graph/graph.ts";
 import { planTarget, type TargetPlan } from "./kernels/program.ts";
 import { tileChooser } from "./kernels/tile.ts";
-import { buildModel, type Model } from "./model/model.ts";
+import { buildModel, type Model, type ModelOptions } from "./model/model.ts";
 import type { Objective } from "./model/objectives.ts";
 import { ruleProblems } from "./model/rule-problems.ts";
 import { buildUpdate, gradientName } from "./model/update.ts";
@@ -58,10 +58,10 @@ export const countsOf = (spec: Spec): ReadonlyMap<string, number> =>
   ]);
 
 /** Spec → program graphs. Throws a DiagnosticError for what only shows once the operations are known. */
-export function buildPrograms(spec: Spec, measure = unmeasured): Programs {
+export function buildPrograms(spec: Spec, measure = unmeasured, options: ModelOptions = {}): Programs {
   const diagnostics = new Diagnostics();
   const counts = countsOf(spec);
-  const model = measure("model", () => buildModel(spec, diagnostics));
+  const model = measure("model", () => buildModel(spec, diagnostics, options));
   diagnostics.throwIfErrors();
   const { sequence, serving, objectives } = model;
   const forward = sequence === undefined ? serving : [sequence, ...serving];
@@ -116,8 +116,8 @@ const gradientsOf = (sequence: Graph, objectives: readonly Objective[]): Graph =
   });
 
 /** Spec → kernels and manifest. */
-export function compile(spec: Spec, measure = unmeasured): Build {
-  const programs = buildPrograms(spec, measure);
+export function compile(spec: Spec, measure = unmeasured, options: ModelOptions = {}): Build {
+  const programs = buildPrograms(spec, measure, options);
   const fused = measure("fuse", () => programs.graphs.map(fuse));
   const tileOf = tileChooser(spec.tiles, countsOf(spec));
   const plan = measure("plan", () => planTarget({ graphs: fused, updates: new Set(["update"]), tileOf }));

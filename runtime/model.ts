@@ -190,19 +190,52 @@ export class Model {
     this.#checkWeights();
     const { context, vocab } = this.manifest.model;
     checkTokens(tokens, vocab);
+    const logits = new Float32Array(tokens.length * vocab);
+    await this.#inPieces(tokens, context, "all", (start, _count, rows) => logits.set(rows, start * vocab));
+    return logits;
+  }
+
+  /**
+   * The residual stream of one sequence: behind the embedding, behind every layer but the last, and behind the final norm,
+   * each [tokens, width]. Undefined unless the model was compiled to give them.
+   */
+  hiddenStates(tokens: ArrayLike<number>): Promise<Float32Array[] | undefined> {
+    return this.#alone("hiddenStates", () => this.#hiddenStates(tokens));
+  }
+
+  async #hiddenStates(tokens: ArrayLike<number>): Promise<Float32Array[] | undefined> {
+    this.#checkWeights();
+    const { context, vocab, width, layers } = this.manifest.model;
+    const results = this.manifest.programs.find(({ name }) => name === "extend")?.results ?? {};
+    const names = Array.from({ length: layers + 1 }, (_, i) => results[`hidden.${i}`] ?? "");
+    if (names.includes("")) return undefined;
+    checkTokens(tokens, vocab);
+    const states = names.map(() => new Float32Array(tokens.length * width));
+    await this.#inPieces(tokens, context, "last", async (start, count) => {
+      for (const [i, name] of names.entries()) {
+        const read = await this.device.read(name, { program: "extend", count: count * width });
+        states[i].set(read.subarray(0, count * width), start * width);
+      }
+    });
+    return states;
+  }
+
+  /** Puts a sequence of its own through the model, as many tokens at once as it is compiled for. */
+  async #inPieces(
+    tokens: ArrayLike<number>,
+    context: number,
+    logits: "last" | "all",
+    take: (start: number, count: number, rows: Float32Array) => Promise<void> | void,
+  ): Promise<void> {
     const sequence = tokens.length > context ? undefined : this.#cache.open(tokens.length);
     if (sequence === undefined) throw tooManyTokens(tokens.length, Math.min(context, this.#cache.capacity));
     try {
-      const logits = new Float32Array(tokens.length * vocab);
       const ids = Int32Array.from(tokens);
       const chunk = this.manifest.serving.tokens;
       for (let start = 0; start < ids.length; start += chunk) {
-        const rows = await this.#cache.extend([
-          { sequence, tokens: ids.subarray(start, start + chunk), logits: "all" },
-        ]);
-        logits.set(rows, start * vocab);
+        const piece = ids.subarray(start, start + chunk);
+        await take(start, piece.length, await this.#cache.extend([{ sequence, tokens: piece, logits }]));
       }
-      return logits;
     } finally {
       this.#cache.close(sequence);
     }

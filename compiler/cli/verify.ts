@@ -2,10 +2,12 @@
 
 import { join } from "node:path";
 import type { Command } from "commander";
-import type { Comparison, Verification } from "../../runtime/files/verify-model.ts";
+import type { Family } from "../../runtime/files/hugging-face.ts";
+import type { Comparison, Verification } from "../../runtime/files/verify-errors.ts";
 import type { Reference, ReferenceBatches } from "../../runtime/files/verify-reference.ts";
 import type { Model } from "../../runtime/model.ts";
 import * as say from "../source/messages/verify.ts";
+import type { ModelSpec } from "../spec/spec.ts";
 import { chooseDevice } from "./choose-device.ts";
 import { threadsFlag } from "./number-flags.ts";
 import { deviceFlag, type deviceNames, readSpecOrThrow } from "./spec-flags.ts";
@@ -14,6 +16,7 @@ interface VerifyFlags {
   readonly reference: string;
   readonly device?: (typeof deviceNames)[number];
   readonly threads?: number;
+  readonly all?: boolean;
 }
 
 export function addVerifyVerb(program: Command): void {
@@ -22,6 +25,7 @@ export function addVerifyVerb(program: Command): void {
     .description("compare an imported model with what another system computed with its weights")
     .argument("<folder>", "a folder that mspec import wrote")
     .requiredOption("--reference <folder>", "the folder of reference data, see below")
+    .option("--all", "print a row for every tensor, not only for those with the largest errors")
     .addOption(deviceFlag("the device to run on"))
     .addOption(threadsFlag())
     .addHelpText("after", after)
@@ -31,59 +35,73 @@ export function addVerifyVerb(program: Command): void {
 const after = `
 The reference folder holds ref.safetensors, and as much else as there is; what it lacks is skipped and said:
   ref.safetensors     prompt.i: token ids; logits.i [tokens, vocab]; greedy.i: the most likely tokens behind the prompt
+                      hidden.j [tokens, width] of prompt 1: behind the embedding, behind layer j - 1, behind the final norm
                       batches, labels [batches, sequences, tokens]: the label of a token is the token itself, below 0: none
   ref.json            loss_batch0: mean over the targets of batch 0; optimizer: lr, betas, eps, weight_decay (of all
                       parameters), clip_grad_norm, steps, and "optimizer": "torch.optim.AdamW", one batch for each step
+                      of a model that predicts further ahead: main_loss, mtp_loss, and lambda_, the weight of the second
   grads.safetensors   d loss / d parameter on batch 0, before clipping, under Hugging Face's names
   after3.safetensors  the parameters after these steps
-Tolerances: logits 2e-4, greedy tokens all equal, loss 1e-5 relative, gradients 1e-3 and the steps' change 1e-2 in relative
-L2 for each tensor. Exit code 1: something differs by more, or nothing was compared.`;
+Tolerances: hidden states 1e-4 relative L2, logits 2e-4, greedy tokens all equal, loss 1e-5 relative, gradients 1e-3 and the
+steps' change 1e-2 in relative L2 for each tensor. No bias of a router's choice moves, and no balance is asked for.
+Exit code 1: something differs by more, or nothing was compared.`;
 
 const mismatch = 1;
+/** Rows of a quantity that are printed unless all are asked for. */
+const mostRows = 10;
 
 async function verifyFolder(folder: string, flags: VerifyFlags): Promise<void> {
   const { nodeDisk } = await import("../../runtime/files/node-disk.ts");
   const { Reference } = await import("../../runtime/files/verify-reference.ts");
-  const { isWithin } = await import("../../runtime/files/verify-model.ts");
   const reference = await Reference.open(nodeDisk, flags.reference);
   try {
     const { comparisons, skipped } = await compareAll(folder, reference, flags);
-    const rows = comparisons.map((comparison) => rowOf(comparison, isWithin(comparison)));
+    const mostParts = flags.all === true ? Number.POSITIVE_INFINITY : mostRows;
     const lines = [
-      ...(rows.length === 0 ? [say.nothingCompared(flags.reference)] : say.table(rows)),
+      ...(comparisons.length === 0 ? [say.nothingCompared(flags.reference)] : say.table(comparisons.map(summaryOf))),
+      ...comparisons.flatMap((comparison) => say.parts(comparison.quantity, partsOf(comparison), mostParts)),
+      ...firstLayer(comparisons),
       ...skipped.map(({ quantity, why }) => say.skipped(quantity, why)),
     ];
     process.stdout.write(`${lines.join("\n")}\n`);
-    if (rows.length === 0 || rows.some(({ isRight }) => !isRight)) process.exitCode = mismatch;
+    if (comparisons.length === 0 || !comparisons.every((comparison) => summaryOf(comparison).isRight))
+      process.exitCode = mismatch;
   } finally {
     await reference.close();
   }
 }
 
-const rowOf = (
-  { quantity, measure, compared, error, tolerance, worst }: Comparison,
-  isRight: boolean,
-): say.VerifyRow => ({
-  quantity,
-  measure,
-  compared,
-  error,
-  tolerance,
-  worst,
-  isRight,
-});
+function summaryOf(comparison: Comparison): say.VerifyRow {
+  const { quantity, measure, tolerance, parts } = comparison;
+  const worst = parts.reduce((most, part) => (part.error > most.error ? part : most));
+  const { error } = worst;
+  const at = [worst.name, worst.at].filter((text) => text !== "").join(", ");
+  const isRight = error <= tolerance;
+  return { quantity, measure, compared: parts.length, error, tolerance, worst: error === 0 ? "" : at, isRight };
+}
+
+const partsOf = ({ parts, tolerance }: Comparison): say.PartRow[] =>
+  parts.map(({ name, error, at }) => ({ name, error, tolerance, at, isRight: error <= tolerance }));
+
+/** The first hidden state that is another one tells where to look. */
+function firstLayer(comparisons: readonly Comparison[]): string[] {
+  const hidden = comparisons.find(({ quantity }) => quantity === "hidden");
+  const first = hidden?.parts.find(({ error }) => !(error <= hidden.tolerance));
+  return first === undefined ? [] : [say.firstThatDiffers(first.name)];
+}
 
 async function compareAll(folder: string, reference: Reference, flags: VerifyFlags): Promise<Verification> {
-  const { verifyServing, verifyTraining } = await import("../../runtime/files/verify-model.ts");
+  const { verifyServing } = await import("../../runtime/files/verify-serving.ts");
+  const { verifyTraining } = await import("../../runtime/files/verify-training.ts");
   const { lacks } = await import("../../runtime/messages/verify.ts");
   const batches = await reference.batches();
-  const model = await openImported(folder, batches, reference, flags);
+  const { model, family } = await openImported(folder, batches, reference, flags);
   try {
     const serving = await verifyServing(model, reference);
     const training =
       batches === undefined
-        ? { comparisons: [], skipped: [{ quantity: "loss, gradients, update", why: lacks("batches and labels") }] }
-        : await verifyTraining(model, reference, batches, "llama");
+        ? { comparisons: [], skipped: [{ quantity: "loss, gradients, update", why: lacks("batches") }] }
+        : await verifyTraining(model, reference, batches, family);
     return {
       comparisons: [...serving.comparisons, ...training.comparisons],
       skipped: [...serving.skipped, ...training.skipped],
@@ -93,27 +111,44 @@ async function compareAll(folder: string, reference: Reference, flags: VerifyFla
   }
 }
 
+interface ImportedModel {
+  readonly model: Model;
+  readonly family: Family;
+}
+
 /** The model as its spec says, trained as the reference was. A tokenizer would end greedy text where it ends documents. */
 async function openImported(
   folder: string,
   batches: ReferenceBatches | undefined,
   reference: Reference,
   flags: VerifyFlags,
-): Promise<Model> {
+): Promise<ImportedModel> {
   const { compileInMemory } = await import("./compile-in-memory.ts");
   const { openModel } = await import("../../runtime/open-model.ts");
   const set = batches === undefined ? [] : [trainingOf(batches, reference)];
   const { data: _data, train, ...spec } = readSpecOrThrow(join(folder, "model.yaml"), { set });
-  const source = await compileInMemory({ ...spec, data: undefined, train: batches === undefined ? undefined : train });
+  const trained = { ...spec, data: undefined, train: batches === undefined ? undefined : train };
+  const family = await familyOf(folder, spec.model);
+  const source = await compileInMemory(trained, { givesHidden: true });
   const threads = flags.threads === undefined ? {} : { threads: flags.threads };
   const model = await openModel(source, { device: chooseDevice(flags.device).name, ...threads });
   try {
     await model.loadWeights(join(folder, "model.safetensors"));
-    return model;
+    return { model, family };
   } catch (error) {
     await model.close();
     throw error;
   }
+}
+
+/** Whose names the reference has. */
+async function familyOf(folder: string, model: ModelSpec): Promise<Family> {
+  const { readSmallFile } = await import("./new-folder.ts");
+  const { familyOfModel } = await import("../spec/families/index.ts");
+  const config = await readSmallFile(join(folder, "config.json"));
+  const type = config === undefined ? undefined : JSON.parse(new TextDecoder().decode(config)).model_type;
+  // A model that no family has is compared by what it says; its names are as good as any.
+  return familyOfModel(type, model)?.name ?? "llama";
 }
 
 /** A training section for `--set`; JSON is YAML. */

@@ -27,8 +27,13 @@ export interface Model {
   readonly parameters: readonly Parameter[];
 }
 
+export interface ModelOptions {
+  /** Serving also gives what goes into each layer and what the final norm gives: `hidden.0`, `hidden.1` and so on. */
+  readonly givesHidden?: boolean;
+}
+
 /** Builds both graphs; what is wrong with the spec's formulas is added to the diagnostics. */
-export function buildModel(spec: Spec, diagnostics: Diagnostics): Model {
+export function buildModel(spec: Spec, diagnostics: Diagnostics, { givesHidden = false }: ModelOptions = {}): Model {
   const parameters = new ParameterList();
   const formulas = new SpecFormulas(diagnostics, spec.train !== undefined);
   const context = (name: string): ModelContext => {
@@ -37,7 +42,7 @@ export function buildModel(spec: Spec, diagnostics: Diagnostics): Model {
   const training = context("sequence");
   const objectives: Objectives = { results: new Map(), all: [] };
   const sequence = spec.train && buildSequence(training, spec.train, objectives);
-  const serving = buildServing(context, spec);
+  const serving = buildServing(context, spec, givesHidden);
   return { sequence, objectives: objectives.all, routers: training.routers, serving, parameters: parameters.all };
 }
 

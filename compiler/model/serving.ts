@@ -13,22 +13,27 @@ import { emitTransformer, headWeight } from "./transformer.ts";
 /** Fields of a row tile: sequence, first row, rows, keys. */
 const rowTileFields = 4;
 
-export function buildServing(context: (name: string) => ModelContext, spec: Spec): Graph[] {
-  const extend = buildExtend(context("extend"), spec);
+/** `givesHidden`: the residual stream before every layer and behind the last norm are results, too, `hidden.0` and on. */
+export function buildServing(context: (name: string) => ModelContext, spec: Spec, givesHidden: boolean): Graph[] {
+  const extend = buildExtend(context("extend"), spec, givesHidden);
   return spec.model.mtp === undefined ? [extend] : [extend, buildDraft(context("draft"), spec)];
 }
 
 /** Logits of chosen rows; hidden states of all rows are kept where a draft begins from them. */
-function buildExtend(context: ModelContext, spec: Spec): Graph {
+function buildExtend(context: ModelContext, spec: Spec, givesHidden: boolean): Graph {
   const { emitter } = context;
   const form = giveForm(context, spec);
-  const hidden = emitTransformer(context, giveIds(context, "tokens", tokensDim(spec)), form);
+  const states: Value[] = [];
+  const tokens = giveIds(context, "tokens", tokensDim(spec));
+  const hidden = emitTransformer(context, tokens, form, (x) => states.push(x));
+  states.push(hidden);
   if (spec.model.mtp !== undefined) {
     const state = emitter.builder.give(hiddenState, hidden.type, "state");
     const rows = giveIds(context, "row_numbers", tokensDim(spec));
     emitter.emit(scatterStore, [hidden, rows, state], null, place("mtp[0].hidden_norm", "model.mtp"));
   }
-  return emitter.builder.build(new Map([["logits", emitHead(context, spec, hidden)]]));
+  const seen = givesHidden ? states.map((state, i) => [`hidden.${i}`, state] as const) : [];
+  return emitter.builder.build(new Map([["logits", emitHead(context, spec, hidden)], ...seen]));
 }
 
 /** Hidden states of the rows of the last `extend`. */

@@ -10,10 +10,16 @@ import type { AttentionForm } from "./attention-form.ts";
 import { emitNorm, type ModelContext, place } from "./context.ts";
 import { emitFeedForward } from "./feed-forward.ts";
 
-/** Hidden states after the final norm: [tokens, width]. */
-export function emitTransformer(context: ModelContext, tokens: Value, form: AttentionForm): Value {
+/** Hidden states after the final norm: [tokens, width]. `see` is given what goes into each layer. */
+export function emitTransformer(
+  context: ModelContext,
+  tokens: Value,
+  form: AttentionForm,
+  see?: (x: Value) => void,
+): Value {
   let x = emitEmbedding(context, tokens);
   context.model.layers.forEach((layer, i) => {
+    see?.(x);
     x = emitLayer(context, `layers[${i}]`, layer, x, form);
   });
   return emitNorm(context, "final_norm", x);

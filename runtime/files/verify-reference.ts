@@ -1,7 +1,7 @@
 // Reference data of a model as a folder: what another system computed with the same weights. Compares nothing.
 // The help of `mspec verify` says what is in its files.
 
-import { badReference, noReference } from "../messages/verify.ts";
+import { badReference, noReference, otherModel } from "../messages/verify.ts";
 import { type Disk, type FileReader, readText } from "./disk.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 
@@ -118,22 +118,37 @@ export class Reference {
     return floatsOf(this.#data, name);
   }
 
-  /** Undefined where there are none. */
+  /** Undefined where there are none. Without labels, every token is one. */
   async batches(): Promise<ReferenceBatches | undefined> {
-    if (!this.has("batches") || !this.has("labels")) return undefined;
+    if (!this.has("batches")) return undefined;
     const shape = this.shapeOf("batches");
-    if (shape.length !== 3 || shape.includes(0) || shape.join() !== this.shapeOf("labels").join()) {
+    const labelsName = this.has("labels") ? "labels" : "batches";
+    if (shape.length !== 3 || shape.includes(0) || shape.join() !== this.shapeOf(labelsName).join()) {
       throw badReference(this.path, "batches and labels must both be [batches, sequences, tokens]");
     }
     const [count, sequences, sequence] = shape;
-    const [tokens, labels] = [await this.integers("batches"), await this.integers("labels")];
+    const [tokens, labels] = [await this.integers("batches"), await this.integers(labelsName)];
     return { count, sequences, sequence, tokens, labels };
   }
 
-  /** The loss on the first batch. */
+  /** The loss of the next token on the first batch. */
   get loss(): number | undefined {
-    const { loss_batch0: loss } = this.#facts;
-    return typeof loss === "number" ? loss : undefined;
+    return this.#number("loss_batch0") ?? this.#number("main_loss");
+  }
+
+  /** The loss of the token behind that. */
+  get mtpLoss(): number | undefined {
+    return this.#number("mtp_loss");
+  }
+
+  /** Its coefficient in what was differentiated. */
+  get mtpWeight(): number | undefined {
+    return this.#number("lambda_");
+  }
+
+  #number(name: string): number | undefined {
+    const value = this.#facts[name];
+    return typeof value === "number" ? value : undefined;
   }
 
   /** Undefined where ref.json says nothing of it, or something that mspec's training does not do. */
@@ -173,4 +188,10 @@ async function readFacts(disk: Disk, path: string): Promise<Facts> {
     throw badReference(path, error instanceof Error ? error.message : String(error));
   }
   throw badReference(path, "it is no object");
+}
+
+/** A token outside the vocabulary would read what is no row of the embedding. */
+export function checkReferenceTokens({ path }: Reference, name: string, tokens: Int32Array, vocab: number): void {
+  const outside = tokens.find((token) => !(token >= 0 && token < vocab));
+  if (outside !== undefined) throw otherModel(path, `${name} holds token ${outside}, the model has ${vocab}`);
 }

@@ -38,7 +38,8 @@ const verify = (name: string, reference = references.get(name) ?? "", model = mo
 
 /** The table that was printed, by quantity. */
 function rowsOf(stdout: string): ReadonlyMap<string, Row> {
-  const lines = stdout.split("\n").flatMap((line) => {
+  const [summary] = stdout.split("\n\n");
+  const lines = summary.split("\n").flatMap((line) => {
     const [, quantity, compared, error, tolerance, verdict, worst] =
       /^(\w+) +(\d+) +(\S+) +(\S+) +.*? {2}(within|DIFFERS) *(.*)$/.exec(line) ?? [];
     const numbers = [compared, error, tolerance].map(Number);
@@ -56,19 +57,27 @@ function rowsOf(stdout: string): ReadonlyMap<string, Row> {
 
 describe("what PyTorch computed", () => {
   test.each([
-    ["llama_gqa_untied", { logits: 4, greedy: 4, loss: 1, gradients: 30, update: 30 }, []],
+    ["llama_gqa_untied", { hidden: 4, logits: 4, greedy: 4, loss: 1, gradients: 30, update: 30 }, []],
     [
       "llama_tied_bf16",
       { logits: 2, greedy: 4, loss: 1, gradients: 9 },
-      ["gradients: the reference has none for 20 of 29", "update: the reference has no after3.safetensors"],
+      [
+        "hidden: the reference has no hidden.i",
+        "gradients: the reference has none for 20 of 29",
+        "update: the reference has no after3.safetensors",
+      ],
     ],
-    ["stories260K", { logits: 3, greedy: 5 }, ["loss, gradients, update: the reference has no batches and labels"]],
+    [
+      "stories260K",
+      { logits: 3, greedy: 5 },
+      ["hidden: the reference has no hidden.i", "loss, gradients, update: the reference has no batches"],
+    ],
   ])("%s", async (name, compared, skipped) => {
     const { status, stdout, stderr } = await verify(name);
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     const rows = rowsOf(stdout);
     expect(Object.fromEntries([...rows].map(([quantity, row]) => [quantity, row.compared]))).toEqual(compared);
-    const tolerances = { logits: 2e-4, greedy: 0, loss: 1e-5, gradients: 1e-3, update: 1e-2 };
+    const tolerances = { hidden: 1e-4, logits: 2e-4, greedy: 0, loss: 1e-5, gradients: 1e-3, update: 1e-2 };
     for (const [quantity, { error, tolerance, isWithin }] of rows) {
       expect(tolerance).toBe(tolerances[quantity as keyof typeof tolerances]);
       expect(error).toBeLessThanOrEqual(tolerance);
@@ -119,7 +128,7 @@ describe("one number that is changed", () => {
   const differing = async (folder: string, model = models.get(name)): Promise<Readonly<Record<string, string>>> => {
     const { status, stdout } = await verify(name, folder, model);
     const rows = rowsOf(stdout);
-    expect(rows.size).toBe(5);
+    expect(rows.size).toBe(6);
     const wrong = [...rows].filter(([, { isWithin }]) => !isWithin);
     expect(status).toBe(wrong.length === 0 ? 0 : 1);
     return Object.fromEntries(wrong.map(([quantity, { worst }]) => [quantity, worst]));
@@ -160,6 +169,29 @@ describe("one number that is changed", () => {
     ],
   ])("%s: %s", async (file, tensor, change, expected) => {
     expect(await differing(await withTensor(reference(), file, tensor, floats(change)))).toEqual(expected);
+  });
+
+  test("a hidden state names the first layer that differs", async () => {
+    const folder = await withTensor(
+      reference(),
+      "ref.safetensors",
+      "hidden.1",
+      floats((values) => {
+        for (const i of values.keys()) values[i] *= 1.001;
+      }),
+    );
+    expect(await differing(folder)).toEqual({ hidden: "layers.0" });
+    expect((await verify(name, folder)).stdout).toContain("\nthe first layer that differs: layers.0\n");
+  });
+
+  test("every tensor has a row with its error and tolerance, all of them if asked for", async () => {
+    const some = (await verify(name)).stdout;
+    const all = (await mspec(["verify", models.get(name) ?? "", "--reference", reference(), "--all"])).stdout;
+    const rows = (text: string) => text.match(/^ {2}layers\.\d\.\S+ +\S+ +of 1\.0e-3 +within$/gm)?.length ?? 0;
+    expect(rows(some)).toBeLessThanOrEqual(10);
+    // Nine of each of three layers; embedding, final norm and head are in no layer.
+    expect(rows(all)).toBe(27);
+    expect(some).toContain("gradients, the 10 largest errors of 30; --all prints all");
   });
 
   test("a greedy token", async () => {

@@ -1,5 +1,6 @@
 // The families that mspec imports and exports.
 
+import type { ModelSpec } from "../spec.ts";
 import { deepseekV2 } from "./deepseek-v2.ts";
 import { deepseekV3 } from "./deepseek-v3.ts";
 import type { ConfigFamily } from "./family.ts";
@@ -21,3 +22,9 @@ export const configFamilies: readonly ConfigFamily[] = [
   deepseekV2,
   gptOss,
 ];
+
+/** The family of an imported model: what its config says, or the first one whose blocks it has. */
+export function familyOfModel(type: unknown, model: ModelSpec): ConfigFamily | undefined {
+  const named = configFamilies.find(({ modelTypes }) => modelTypes.some((each) => each === type));
+  return named ?? configFamilies.find((family) => family.fits(model));
+}

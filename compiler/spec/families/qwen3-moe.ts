@@ -104,7 +104,8 @@ function readDenseLayers(config: ConfigKeys): Sourced<readonly number[]> {
   const named = config.list("mlp_only_layers", isIndex, "a list of layers", noLayers);
   const step = config.whole("decoder_sparse_step", fallback(1));
   const all = everyLayer(config);
-  const dense = all.filter((i) => named.value.includes(i) || (i + 1) % step.value !== 0);
+  const isBetween = (i: number): boolean => (i + 1) % step.value > 0;
+  const dense = all.filter((i) => named.value.includes(i) || isBetween(i));
   if (all.length > 0 && dense.length === all.length) {
     const key = step.value > 1 ? "decoder_sparse_step" : "mlp_only_layers";
     config.diagnostics.add(
