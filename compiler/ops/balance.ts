@@ -120,6 +120,3 @@ export const spread = defineFormulaOp<{ readonly type: TensorType }>({
   }),
   gradient: noGradient("it is a gradient"),
 });
-
-/** All ops of this file, for the list. */
-export const balanceOps = [balanceLoss, routerZLoss, loads, moveChoiceBias, spread] as const;

@@ -72,7 +72,7 @@ export const dispatch: Op<null> = {
 
 const weightedShapes = "x[tokens, width], source:i32[routed], weights[tokens, top_k] -> rows[routed, width]";
 
-const dispatchWeighted: Op<null> = {
+export const dispatchWeighted: Op<null> = {
   name: "dispatch_weighted",
   summary: "Copies every token's row, times the choice's weight, to each of its experts; rows of nobody are 0.",
   formula: () => "rows[r] = weights[source[r]] · x[source[r] / top_k], or 0 where source[r] < 0",
@@ -154,7 +154,7 @@ export const combine: Op<null> = {
 
 const sumShapes = "rows[routed, width], place:i32[tokens, top_k], addend?[tokens, width] -> y[tokens, width]";
 
-const combineSum: Op<null> = {
+export const combineSum: Op<null> = {
   name: "combine_sum",
   summary: "Adds up the rows that a token was copied to.",
   formula: (node) => `y[t] = ${node.inputs.length > 2 ? "addend[t] + " : ""}Σ_k rows[place[t, k]], in ascending k`,
@@ -195,7 +195,7 @@ const combineSum: Op<null> = {
 
 const dotsShapes = "rows[routed, width], d_y[tokens, width], place:i32[tokens, top_k] -> d_weights[tokens, top_k]";
 
-const combineDots: Op<null> = {
+export const combineDots: Op<null> = {
   name: "combine_dots",
   summary: "The gradient of a choice's weight: its row times the gradient of the token's sum.",
   formula: () => "d_weights[t, k] = Σ_c d_y[t, c] · rows[place[t, k], c]",
@@ -230,6 +230,3 @@ function dots(rows: Tensor, dY: Tensor, place: Tensor, map: (product: number) =>
     return sum;
   });
 }
-
-/** All ops of this file, for the list. */
-export const dispatchOps = [dispatch, dispatchWeighted, combine, combineSum, combineDots] as const;

@@ -8,7 +8,7 @@ export interface ExpertOrderAttributes {
 }
 
 /** Kernels write rows in pairs, so an expert's rows begin at an even one; what lies between is no expert's. */
-export const expertAlignment = 2;
+const expertAlignment = 2;
 
 /**
  * Room for all choices: every expert that has rows may need one more of padding.

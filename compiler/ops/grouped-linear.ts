@@ -129,7 +129,7 @@ export const groupedLinear: Op<null> = groupedOp({
   },
 });
 
-const groupedDgrad: Op<null> = groupedOp({
+export const groupedDgrad: Op<null> = groupedOp({
   name: "grouped_linear_dgrad",
   summary: "The gradient of the input of a linear layer per expert.",
   formula: "d_x[r, k] = Σ_n d_y[r, n] · weight[e, n, k] for start[e] <= r < start[e] + count[e]",
@@ -148,7 +148,7 @@ const accumulates = (node: Node): boolean => attributesOf(groupedWgrad, node).ac
 const added = (inputs: readonly Tensor[], node: Node): Float64Array | undefined =>
   accumulates(node) && inputs[5].data[0] === 0 ? inputs[4].data : undefined;
 
-const groupedWgrad: Op<GroupedAttributes> = {
+export const groupedWgrad: Op<GroupedAttributes> = {
   name: "grouped_linear_wgrad",
   summary: "The gradient of every expert's weight, added to the step's gradient where it accumulates.",
   formula: (node) =>
@@ -195,13 +195,10 @@ const groupedWgrad: Op<GroupedAttributes> = {
 };
 
 /** The fused form: the same op over the state's storage. */
-const accumulatingGroupedWgrad: Op<GroupedAttributes> = {
+export const accumulatingGroupedWgrad: Op<GroupedAttributes> = {
   ...groupedWgrad,
   name: "grouped_linear_wgrad_accumulate",
   inPlace: [[0, 4]],
   absorb: () => ({}),
   absorbable: undefined,
 };
-
-/** All ops of this file, for the list. */
-export const groupedLinearOps = [groupedLinear, groupedDgrad, groupedWgrad, accumulatingGroupedWgrad] as const;

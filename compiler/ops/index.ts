@@ -9,15 +9,15 @@ import { add } from "./add.ts";
 import { addBias } from "./add-bias.ts";
 import { attention, attentionBackward } from "./attention.ts";
 import { attentionPaged } from "./attention-paged.ts";
-import { balanceOps } from "./balance.ts";
+import { balanceLoss, loads, moveChoiceBias, routerZLoss, spread } from "./balance.ts";
 import { joinColumns, splitColumns } from "./columns.ts";
 import type { Emitter, Op } from "./contract.ts";
-import { dispatchOps } from "./dispatch.ts";
+import { combine, combineDots, combineSum, dispatch, dispatchWeighted } from "./dispatch.ts";
 import { expertFractions } from "./expert-fractions.ts";
 import { expertOrder } from "./expert-order.ts";
 import { derivedFormula } from "./formula-op.ts";
 import { gather, scatterAdd, scatterAddAccumulate, scatterStore } from "./gather.ts";
-import { groupedLinearOps } from "./grouped-linear.ts";
+import { accumulatingGroupedWgrad, groupedDgrad, groupedLinear, groupedWgrad } from "./grouped-linear.ts";
 import { latentKeysValues } from "./latent-keys.ts";
 import { accumulatingWgrad, linear, linearDgrad, linearWgrad } from "./linear.ts";
 import {
@@ -29,7 +29,7 @@ import { absorbQueries, absorbValues } from "./linear-heads.ts";
 import { globalNorm, sumAll } from "./reduce.ts";
 import { rmsNorm, rmsNormHeads } from "./rms-norm.ts";
 import { rope } from "./rope.ts";
-import { routerOps } from "./router.ts";
+import { router, routerBackward } from "./router.ts";
 import { headProducts, sinkGradient } from "./sinks.ts";
 
 /** Ops of different attributes in one list: each reads its own attributes through `attributesOf`. */
@@ -59,12 +59,24 @@ const list = [
   sinkGradient,
   activation,
   addBias,
-  ...routerOps,
+  router,
+  routerBackward,
   expertOrder,
   expertFractions,
-  ...balanceOps,
-  ...dispatchOps,
-  ...groupedLinearOps,
+  balanceLoss,
+  routerZLoss,
+  loads,
+  moveChoiceBias,
+  spread,
+  dispatch,
+  dispatchWeighted,
+  combine,
+  combineSum,
+  combineDots,
+  groupedLinear,
+  groupedDgrad,
+  groupedWgrad,
+  accumulatingGroupedWgrad,
   linearCrossEntropy,
   linearCrossEntropyTraining,
   linearCrossEntropyAccumulate,

@@ -241,7 +241,7 @@ function scoreBinding(node: Node): FormulaBinding {
 const backwardShapes =
   "d_weights[tokens, top_k], index:i32[tokens, top_k], scores[tokens, experts] -> d_scores[tokens, experts]";
 
-const routerBackward: Op<ChoiceRules> = {
+export const routerBackward: Op<ChoiceRules> = {
   name: "router_backward",
   summary: "The gradient of the scores through the weights of the chosen experts; 0 for all others.",
   formula: (node) =>
@@ -291,6 +291,3 @@ function scoreGradients(
   }
   return { values, errors };
 }
-
-/** All ops of this file, for the list. */
-export const routerOps = [router, routerBackward] as const;

@@ -11,6 +11,7 @@
 export const goldens = {
   tiny: { spec: "specs/tiny.mspec.yaml", holds: "whole" },
   "tiny-formulas": { spec: "specs/tiny-formulas.mspec.yaml", holds: "whole" },
+  "tiny-experts": { spec: "specs/tiny-experts.mspec.yaml", holds: "whole" },
   sotu: { spec: "examples/sotu/model.yaml", holds: "kernels" },
   "llama-3.1-8b": { spec: "specs/llama-3.1-8b.mspec.yaml", holds: "kernels" },
   "dense-61": { spec: "test/language/fixtures/dense-61.mspec.yaml", holds: "kernels" },

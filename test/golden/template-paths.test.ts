@@ -14,7 +14,7 @@ const { templates, parts } = readTemplates("wasm");
 const parsed = new Map([...templates, ...parts].map(([name, text]) => [name, Handlebars.parse(text)]));
 
 /** The constants of a kernel are declared once, with their values; functions that read them name them only. */
-const unnamed = new Set(["/attendConstants/value", "/finishConstants/value"]);
+const unnamed = new Set(["/attendConstants/value", "/finishConstants/value", "/scores/constants/value"]);
 
 /** One level of a template's views: the view itself, or the items of one of its lists. */
 interface Level {
@@ -83,7 +83,8 @@ function goldenViews(): Map<string, object[]> {
     }
   };
   for (const [, change] of attentionKinds) add(withAttention(change));
-  for (const path of ["specs/tiny.mspec.yaml", "specs/tiny-formulas.mspec.yaml", "examples/sotu/model.yaml"]) {
+  const specs = ["tiny", "tiny-formulas", "tiny-experts"].map((name) => `specs/${name}.mspec.yaml`);
+  for (const path of [...specs, "examples/sotu/model.yaml"]) {
     const { spec } = readSpecFile(path);
     if (spec === undefined) throw new Error(`${path} has errors`);
     add(spec);

@@ -24,14 +24,14 @@ const panelsOf = (columns: number): number => Math.ceil(columns / 16);
 export function routerView(kernel: RouterKernel): object {
   const { facts, product, score, experts, groups, normalize, scale } = kernel;
   const { name } = facts;
-  const { constants, usesScratch: _usesScratch, name: _name, ...scoreView } = formulaView(score);
+  const { constants, usesScratch: _usesScratch, ...scoreView } = formulaView(score);
   const productName = `${name}.product`;
   const outPitch = product.outPitch * 4;
   const [formula] = facts.formula.split("; index");
   return {
     constants,
     products: [productView(productName, product.a, product.b, outPitch)],
-    scores: [{ ...scoreView, declaration: `$${score.facts.name}`, constants }],
+    scores: [{ ...scoreView, isExported: false, constants }],
     scoreName: score.facts.name,
     scoreText: commentText(formula),
     productName,

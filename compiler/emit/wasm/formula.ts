@@ -27,8 +27,8 @@ interface PhaseView {
 
 export interface FormulaView extends ModuleView {
   readonly name: string;
-  /** How the function is declared: by its export, where it is the kernel. */
-  readonly declaration: string;
+  /** Whether the function is the kernel itself, or a part of one. */
+  readonly isExported: boolean;
   readonly operands: readonly OperandView[];
   readonly rowsOffset: number;
   readonly rowsPerTile: number;
@@ -82,7 +82,7 @@ class FormulaWriter {
     return {
       ...moduleView(this.#code, usesScratch),
       name: facts.name,
-      declaration: `(export "${facts.name}")`,
+      isExported: true,
       operands: this.#operands,
       rowsOffset,
       rowsPerTile,

@@ -62,11 +62,45 @@ export function planRouter(planner: NodePlanner, request: RouterRequest): void {
     fact("choice_bias", choiceBias),
     ...["logits", "scores", "index", "weights"].map((name, i) => fact(name, outputs[i])),
   ];
+  const kernel = routerKernel(planner, request, operands, { x, weight, bias, choiceBias, logits, scores, index });
+  const rows = rowCount(x.type);
+  const optional = (tensor: PlannedTensor | undefined) => (tensor === undefined ? none : read(tensor));
+  planner.launch({
+    kernel,
+    operands: [
+      read(x),
+      read(weight),
+      optional(bias),
+      optional(choiceBias),
+      ...[logits, scores, index, weights].map((tensor) => write(tensor)),
+      countOperand(rows),
+    ],
+    tiles: [{ count: rows, per: routerRows }],
+    flops: planner.op.flops(planner.node),
+  });
+}
+
+interface RouterTensors {
+  readonly x: PlannedTensor;
+  readonly weight: PlannedTensor;
+  readonly bias: PlannedTensor | undefined;
+  readonly choiceBias: PlannedTensor | undefined;
+  readonly logits: PlannedTensor;
+  readonly scores: PlannedTensor;
+  readonly index: PlannedTensor;
+}
+
+function routerKernel(
+  planner: NodePlanner,
+  request: RouterRequest,
+  operands: readonly OperandFact[],
+  { x, weight, bias, choiceBias, logits, scores, index }: RouterTensors,
+): RouterKernel {
   const [width, experts] = [widthOf(x.type), widthOf(scores.type)];
   const { topK, groups, normalize, scale } = request;
   const flags = [bias === undefined ? 0 : 1, choiceBias === undefined ? 0 : 1, normalize ? 1 : 0];
   const groupParts = groups === undefined ? [0] : [groups.count, groups.keep, groups.score];
-  const kernel = planner.kernels.get<RouterKernel>(
+  return planner.kernels.get<RouterKernel>(
     ["router", width, experts, topK, scale, ...flags, ...groupParts, request.score, pitchOf(x)],
     () => {
       const group = groups === undefined ? "" : `g${groups.count}_${groups.keep}`;
@@ -102,21 +136,6 @@ export function planRouter(planner: NodePlanner, request: RouterRequest): void {
       };
     },
   );
-  const rows = rowCount(x.type);
-  const optional = (tensor: PlannedTensor | undefined) => (tensor === undefined ? none : read(tensor));
-  planner.launch({
-    kernel,
-    operands: [
-      read(x),
-      read(weight),
-      optional(bias),
-      optional(choiceBias),
-      ...[logits, scores, index, weights].map((tensor) => write(tensor)),
-      countOperand(rows),
-    ],
-    tiles: [{ count: rows, per: routerRows }],
-    flops: planner.op.flops(planner.node),
-  });
 }
 
 /** The score formula over the router's own table: logits are its operand 4, scores its operand 5. */

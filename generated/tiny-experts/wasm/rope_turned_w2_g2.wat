@@ -1,0 +1,72 @@
+;; rope_turned_w2_g2: Turns the pairs of every head by an angle that grows with the position.
+;;
+;; formula:  y0 = x0 * cos - x1 * sin; y1 = x0 * sin + x1 * cos
+;; source:   Su et al., arXiv:2104.09864; layout half as in Llama, interleaved as in DeepSeek
+;; operands: x      f32 rows of 24, 48 values apart
+;;           cos    f32 rows of 2, 16 values apart
+;;           sin    f32 rows of 2, 16 values apart
+;;           y      f32 rows of 24, 48 values apart
+;;           count  i32, rows of this run
+;; tile:     512 rows
+;; chosen:   it is a formula: one pass per phase over its operands
+;; used by:  layers[0..2].attention.q_up fprop (model.attention.rope)
+;;           mtp[0].attention.q_up fprop (model.attention.rope)
+;; spec:     tiny-experts
+;; template: templates/wasm/formula.wat.hbs
+(module
+  (import "mspec" "memory" (memory 1 65536 shared))
+  (func (export "rope_turned_w2_g2") (param $table i32) (param $begin i32) (param $end i32)
+    (local $rows i32) (local $tile i32) (local $row i32) (local $row_end i32) (local $lane i32)
+    (local $group i32)
+    (local $x.base i32)
+    (local $cos.base i32)
+    (local $sin.base i32)
+    (local $y.base i32)
+    (local $x0.at i32)
+    (local $x1.at i32)
+    (local $cos.at i32)
+    (local $sin.at i32)
+    (local $y0.at i32)
+    (local $y1.at i32)
+    (local $x0 v128)
+    (local $cos v128)
+    (local $x1 v128)
+    (local $sin v128)
+    (local $stored. v128)
+    (local.set $x.base (i32.load offset=0 (local.get $table)))
+    (local.set $cos.base (i32.load offset=4 (local.get $table)))
+    (local.set $sin.base (i32.load offset=8 (local.get $table)))
+    (local.set $y.base (i32.load offset=12 (local.get $table)))
+    (local.set $rows (i32.load (i32.load offset=16 (local.get $table))))
+    (local.set $tile (local.get $begin))
+    (loop $next_tile
+      (local.set $row (i32.mul (local.get $tile) (i32.const 512)))
+      (local.set $row_end (i32.add (local.get $row) (i32.const 512)))
+      (if (i32.gt_u (local.get $row_end) (local.get $rows)) (then (local.set $row_end (local.get $rows))))
+      (loop $next_row
+        (local.set $group (i32.const 0))
+        (loop $next_group
+          (local.set $x0.at (i32.add (i32.add (local.get $x.base) (i32.mul (local.get $row) (i32.const 192))) (i32.mul (local.get $group) (i32.const 48))))
+          (local.set $x1.at (i32.add (i32.add (local.get $x.base) (i32.mul (local.get $row) (i32.const 192))) (i32.mul (local.get $group) (i32.const 48))))
+          (local.set $cos.at (i32.add (local.get $cos.base) (i32.mul (local.get $row) (i32.const 64))))
+          (local.set $sin.at (i32.add (local.get $sin.base) (i32.mul (local.get $row) (i32.const 64))))
+          (local.set $y0.at (i32.add (i32.add (local.get $y.base) (i32.mul (local.get $row) (i32.const 192))) (i32.mul (local.get $group) (i32.const 48))))
+          (local.set $y1.at (i32.add (i32.add (local.get $y.base) (i32.mul (local.get $row) (i32.const 192))) (i32.mul (local.get $group) (i32.const 48))))
+          ;; phase 1: y0, y1
+          (local.set $lane (i32.const 0))
+          (loop $last1
+            (local.set $x0 (i8x16.shuffle 0 1 2 3 8 9 10 11 16 17 18 19 24 25 26 27 (v128.load offset=32 (i32.add (local.get $x0.at) (i32.shl (local.get $lane) (i32.const 1)))) (v128.load offset=48 (i32.add (local.get $x0.at) (i32.shl (local.get $lane) (i32.const 1))))))
+            (local.set $cos (v128.load (i32.add (local.get $cos.at) (local.get $lane))))
+            (local.set $x1 (i8x16.shuffle 0 1 2 3 8 9 10 11 16 17 18 19 24 25 26 27 (v128.load offset=36 (i32.add (local.get $x1.at) (i32.shl (local.get $lane) (i32.const 1)))) (v128.load offset=52 (i32.add (local.get $x1.at) (i32.shl (local.get $lane) (i32.const 1))))))
+            (local.set $sin (v128.load (i32.add (local.get $sin.at) (local.get $lane))))
+            (local.set $stored. (f32x4.sub (f32x4.mul (local.get $x0) (local.get $cos)) (f32x4.mul (local.get $x1) (local.get $sin))))
+            (v128.store32_lane offset=32 0 (i32.add (local.get $y0.at) (i32.shl (local.get $lane) (i32.const 1))) (local.get $stored.))
+            (v128.store32_lane offset=40 1 (i32.add (local.get $y0.at) (i32.shl (local.get $lane) (i32.const 1))) (local.get $stored.))
+            (local.set $stored. (f32x4.add (f32x4.mul (local.get $x0) (local.get $sin)) (f32x4.mul (local.get $cos) (local.get $x1))))
+            (v128.store32_lane offset=36 0 (i32.add (local.get $y1.at) (i32.shl (local.get $lane) (i32.const 1))) (local.get $stored.))
+            (v128.store32_lane offset=44 1 (i32.add (local.get $y1.at) (i32.shl (local.get $lane) (i32.const 1))) (local.get $stored.))
+            (br_if $last1 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 16))))
+          (br_if $next_group (i32.lt_u (local.tee $group (i32.add (local.get $group) (i32.const 1))) (i32.const 2))))
+        (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
+      (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end)))))
+)
