@@ -28,6 +28,8 @@ const models = [
       ),
       ...['layers="0"', "intermediate=11"].map((size) => `model.ffn[1].${size}`),
       "train.sequence=12",
+      // As in its report, section 3.2.3.
+      "recompute=[norm, attention.kv_up, attention.q_up, activation]",
       "train.batch.sequences=4",
       "train.batch.micro=2",
     ],
