@@ -5,9 +5,9 @@ import { describe, expect, it } from "vitest";
 import { buildPrograms } from "../../compiler/compile.ts";
 import type { Graph } from "../../compiler/graph/graph.ts";
 import { Oracle } from "../../compiler/oracle.ts";
-import { PagedCache } from "../../runtime/serve/paged-cache.ts";
 import { generator } from "../ops/case-parts.ts";
 import { attentionKinds, withAttention } from "./attention-kinds.ts";
+import { logitsInChunks } from "./in-chunks.ts";
 import { openWholeSpec, randomWeights, runAndCompare } from "./whole-model.ts";
 
 const [vocab, sequence, sequences] = [37, 12, 2];
@@ -161,22 +161,12 @@ async function checkChunks(change: Change): Promise<void> {
   for (const [name, data] of randomWeights(programs, generator(6))) device.write(name, Float32Array.from(data));
   await device.run("derive");
   const tokens = Array.from({ length: 41 }, (_, i) => (i * 29 + 3) % vocab);
-  const logitsIn = async (sizes: readonly number[]): Promise<Float32Array> => {
-    const cache = new PagedCache(device);
-    const opened = cache.open(tokens.length);
-    if (opened === undefined) throw new Error("an empty cache has room");
-    const parts: number[] = [];
-    for (let start = 0, i = 0; start < tokens.length; i++) {
-      const part = tokens.slice(start, start + sizes[i % sizes.length]);
-      parts.push(...(await cache.extend([{ sequence: opened, tokens: part, logits: "all" }])));
-      start += part.length;
-    }
-    return Float32Array.from(parts);
-  };
-  const whole = await logitsIn([20]);
+  const whole = await logitsInChunks(device, tokens, [20]);
   expect(whole).toHaveLength(tokens.length * vocab);
   expect(whole.every(Number.isFinite)).toBe(true);
-  for (const sizes of [[1], [2, 3], [7], [13, 1]]) expect(await logitsIn(sizes), `chunks of ${sizes}`).toEqual(whole);
+  for (const sizes of [[1], [2, 3], [7], [13, 1]]) {
+    expect(await logitsInChunks(device, tokens, sizes), `chunks of ${sizes}`).toEqual(whole);
+  }
   await device.close();
 }
 
