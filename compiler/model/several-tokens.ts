@@ -28,7 +28,7 @@ export function emitMtpModule(
     hidden: emitNorm(context, `${path}.hidden_norm`, hidden),
   };
   const [first, second] = mtp.concat;
-  const both = { width: dim("2*width", 2 * model.width) };
+  const both = { width: dim("two_widths", 2 * model.width) };
   const joined = emitter.emit(
     joinColumns,
     [halves[first], halves[second]],
