@@ -30,6 +30,8 @@ export interface GenerateOptions extends Partial<Sampling> {
   readonly sequence?: number;
   /** Whether a model that predicts further ahead guesses tokens; greedy text is the same without. True unless given. */
   readonly drafts?: boolean;
+  /** Tokens that end the text, besides the tokenizer's own. */
+  readonly endTokens?: readonly number[];
   /** Called with text as soon as its characters are whole. */
   readonly onText?: (text: string) => void;
   readonly onToken?: (token: number) => void;
@@ -314,7 +316,8 @@ export class Model {
   }
 
   #request(options: GenerateOptions, index: number, decoder: StreamingDecoder | undefined): Request {
-    const { prompt, maxTokens = defaultMaxTokens, seed = 0, sequence = index, onText, onToken } = options;
+    const { prompt, maxTokens = defaultMaxTokens, seed = 0, sequence = index } = options;
+    const { endTokens = [], onText, onToken } = options;
     const { temperature, topK, topP, minP } = { ...defaultSampling, ...withoutUndefined(options) };
     const tokens = typeof prompt === "string" ? this.tokenizer.encode(prompt) : prompt;
     const endOfText = this.#tokenizer?.endOfText;
@@ -324,8 +327,8 @@ export class Model {
       seed,
       sequence,
       sampling: { temperature, topK, topP, minP },
-      endOfText,
       drafts: options.drafts ?? true,
+      endTokens: new Set(endOfText === undefined ? endTokens : [endOfText, ...endTokens]),
       onToken: (token) => {
         onToken?.(token);
         const text = decoder?.push(token);

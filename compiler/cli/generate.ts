@@ -9,6 +9,7 @@ import type { OpenRunOptions } from "../../runtime/open-run.ts";
 import { DiagnosticError } from "../source/diagnostic.ts";
 import * as say from "../source/messages/train.ts";
 import { chooseDevice } from "./choose-device.ts";
+import { endTokensOf } from "./end-tokens.ts";
 import { realFlag, threadsFlag, wholeFlag } from "./number-flags.ts";
 import { deviceFlag, type deviceNames } from "./spec-flags.ts";
 
@@ -70,7 +71,8 @@ async function generate(folder: string, flags: GenerateFlags): Promise<void> {
     const tokens = await tokensOf(model, prompt);
     const decoder = decoderBehind(model, tokens);
     const onToken = (token: number) => print(decoder.push(token));
-    const options = { prompt: tokens, ...known, drafts: flags.drafts, onToken };
+    const endTokens = await endTokensOf(folder);
+    const options = { prompt: tokens, endTokens, ...known, drafts: flags.drafts, onToken };
     const { reason, drafts } = await model.generate(options, controller.signal);
     print(decoder.end());
     process.stdout.write(`${before}\n`);

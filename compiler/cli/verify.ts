@@ -35,6 +35,7 @@ export function addVerifyVerb(program: Command): void {
 const after = `
 The reference folder holds ref.safetensors, and as much else as there is; what it lacks is skipped and said:
   ref.safetensors     prompt.i: token ids; logits.i [tokens, vocab]; greedy.i: the most likely tokens behind the prompt
+                      mtp_logits.i [tokens - 1, vocab]: of the token behind the next one
                       hidden.j [tokens, width] of prompt 1: behind the embedding, behind layer j - 1, behind the final norm
                       batches, labels [batches, sequences, tokens]: the label of a token is the token itself, below 0: none
   ref.json            loss_batch0: mean over the targets of batch 0; optimizer: lr, betas, eps, weight_decay (of all

@@ -102,9 +102,15 @@ function sameMeaning(kept: ConfigValues, written: ConfigValues): ConfigValues {
   return known !== undefined && known === formula(written.hidden_act) ? { hidden_act: kept.hidden_act } : {};
 }
 
-/** transformers warns where a factor is no float, and to JavaScript 8 and 8.0 are the same. */
-const withPoints = (json: string): string =>
-  json.replace(/^(\s*"(?:attention_dropout|rope_theta|(?:\w+_)?factor)": \d+)(?=,?$)/gm, "$1.0");
+/** Keys that transformers takes as floats only; to JavaScript 8 and 8.0 are the same. */
+const floatKeys = [
+  ...["attention_dropout", "rope_theta", "(?:\\w+_)?factor", "mscale", "mscale_all_dim", "clip_qkv"],
+  ...["router_jitter_noise", "router_aux_loss_coef", "aux_loss_alpha", "initializer_range"],
+];
+
+function withPoints(json: string): string {
+  return json.replace(new RegExp(`^(\\s*"(?:${floatKeys.join("|")})": \\d+)(?=,?$)`, "gm"), "$1.0");
+}
 
 /** What an import of the config would make of it must be the model. */
 function checkReadBack(spec: Spec, family: ConfigFamily, text: string, diagnostics: Diagnostics): void {

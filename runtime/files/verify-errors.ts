@@ -33,6 +33,7 @@ export interface Verification {
 const tolerances = {
   hidden: 1e-4,
   logits: 2e-4,
+  mtp_logits: 2e-4,
   greedy: 0,
   loss: 1e-5,
   gradients: 1e-3,

@@ -1,7 +1,7 @@
 // Compares what a model says with reference data: hidden states of one text, logits of several, and the text that the most
 // likely tokens make.
 
-import { lacks, noHiddenStates, notServed, otherModel } from "../messages/verify.ts";
+import { lacks, noHiddenStates, otherModel } from "../messages/verify.ts";
 import type { Model } from "../model.ts";
 import { Errors, furthest, relativeDistance, type Verification } from "./verify-errors.ts";
 import { checkReferenceTokens, type Reference } from "./verify-reference.ts";
@@ -9,22 +9,30 @@ import { checkReferenceTokens, type Reference } from "./verify-reference.ts";
 export async function verifyServing(model: Model, reference: Reference): Promise<Verification> {
   const hidden = await verifyHidden(model, reference);
   const logits = new Errors("logits", "largest difference");
+  const further = new Errors("mtp_logits", "largest difference");
+  const predictsFurther = model.manifest.programs.some(({ name }) => name === "draft");
   const greedy = new Errors("greedy", "tokens that differ");
   for (const number of reference.prompts) {
     const prompt = await reference.integers(`prompt.${number}`);
     checkReferenceTokens(reference, `prompt.${number}`, prompt, model.manifest.model.vocab);
-    if (reference.has(`logits.${number}`)) await compareLogits(model, reference, number, prompt, logits);
+    if (reference.has(`logits.${number}`)) {
+      const got = { name: `logits.${number}`, rows: prompt.length, values: await model.logits(prompt) };
+      logits.add(`prompt ${number}`, ...(await compareLogits(model, reference, got)));
+    }
+    if (predictsFurther && reference.has(`mtp_logits.${number}`)) {
+      const values = await model.furtherLogits(prompt);
+      const got = { name: `mtp_logits.${number}`, rows: prompt.length - 1, values };
+      further.add(`prompt ${number}`, ...(await compareLogits(model, reference, got)));
+    }
     if (reference.has(`greedy.${number}`)) await compareGreedy(model, reference, number, prompt, greedy);
   }
-  const comparisons = [...hidden.comparisons, ...logits.result(), ...greedy.result()];
+  const comparisons = [...hidden.comparisons, ...logits.result(), ...further.result(), ...greedy.result()];
   const missing = (["logits", "greedy"] as const).filter((name) => !comparisons.some((one) => one.quantity === name));
-  const ahead = reference.prompts.some((number) => reference.has(`mtp_logits.${number}`));
   return {
     comparisons,
     skipped: [
       ...hidden.skipped,
       ...missing.map((quantity) => ({ quantity, why: lacks(`prompt.i with ${quantity}.i`) })),
-      ...(ahead ? [{ quantity: "mtp_logits", why: notServed }] : []),
     ],
   };
 }
@@ -62,21 +70,26 @@ function hiddenName(index: number, layers: number): string {
   return index === layers ? `layers.${index - 1} and final_norm` : `layers.${index - 1}`;
 }
 
+interface Logits {
+  readonly name: string;
+  readonly rows: number;
+  readonly values: Float32Array;
+}
+
+/** The largest difference, and where it is. */
 async function compareLogits(
   model: Model,
   reference: Reference,
-  number: number,
-  prompt: Int32Array,
-  errors: Errors,
-): Promise<void> {
+  { name, rows, values }: Logits,
+): Promise<[error: number, at: string]> {
   const { vocab } = model.manifest.model;
-  const shape = reference.shapeOf(`logits.${number}`);
-  if (shape.join() !== [prompt.length, vocab].join()) {
-    const problem = `logits.${number} is [${shape.join(", ")}], the model's are [${prompt.length}, ${vocab}]`;
+  const shape = reference.shapeOf(name);
+  if (shape.join() !== [rows, vocab].join()) {
+    const problem = `${name} is [${shape.join(", ")}], the model's are [${rows}, ${vocab}]`;
     throw otherModel(reference.path, problem);
   }
-  const { index, error } = furthest(await model.logits(prompt), await reference.floats(`logits.${number}`));
-  errors.add(`prompt ${number}`, error, `position ${Math.floor(index / vocab)}, token ${index % vocab}`);
+  const { index, error } = furthest(values, await reference.floats(name));
+  return [error, `position ${Math.floor(index / vocab)}, token ${index % vocab}`];
 }
 
 async function compareGreedy(

@@ -33,5 +33,4 @@ export const lacks = (what: string): string => `the reference has no ${what}`;
 export const lacksSome = (count: number, all: number): string =>
   `the reference has none for ${count} of ${all} parameters`;
 
-export const notServed = "mspec serves a model without what predicts further ahead";
 export const noHiddenStates = "the model was compiled without a way to read them";

@@ -16,8 +16,8 @@ export interface Request {
   readonly seed: number;
   /** Tells apart sequences of one seed: two with the same number and prompt get the same tokens. */
   readonly sequence: number;
-  /** A token that ends the text; it is not part of it. */
-  readonly endOfText: number | undefined;
+  /** Tokens of which each ends the text; none is part of it. */
+  readonly endTokens: ReadonlySet<number>;
   /** Whether a token is guessed beside each that is chosen, so that both are checked in one call; only greedily. */
   readonly drafts: boolean;
   /** Called with each new token as it comes. */
@@ -214,7 +214,7 @@ class Engine {
     const { request, sequence, tokens } = running;
     const key = { seed: request.seed, stream: streams.sampling, step: request.sequence };
     const token = chooseToken(logits, request.sampling, uniform(key, sequence.length));
-    if (token === request.endOfText) {
+    if (request.endTokens.has(token)) {
       this.#finish(running, "end of text");
       return undefined;
     }

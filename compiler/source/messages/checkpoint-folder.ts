@@ -25,6 +25,21 @@ export const fileTooLarge = (path: string, bytes: number, most: number): Diagnos
   help: `at most ${most} are read; fetch the file again`,
 });
 
+export const notJsonObject = (path: string): Diagnostic => ({
+  code: "generate/not-json",
+  severity: "error",
+  claim: `${whole(path)} is not a JSON object`,
+  help: "fetch the file again, or delete it to go by the tokenizer alone",
+});
+
+/** In generation_config.json or config.json. */
+export const badEndTokens = (path: string, value: unknown): Diagnostic => ({
+  code: "generate/bad-end-tokens",
+  severity: "error",
+  claim: `\`eos_token_id\` of ${whole(path)} is ${JSON.stringify(value) ?? "nothing"}, which is no token and no list of tokens`,
+  help: "write the id of the token that ends a text, a list of such ids, or null",
+});
+
 export interface ImportFacts {
   readonly folder: string;
   readonly tensors: number;
