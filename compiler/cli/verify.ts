@@ -7,7 +7,7 @@ import type { Comparison, Verification } from "../../runtime/files/verify-errors
 import type { Reference, ReferenceBatches } from "../../runtime/files/verify-reference.ts";
 import type { Model } from "../../runtime/model.ts";
 import * as say from "../source/messages/verify.ts";
-import type { ModelSpec } from "../spec/spec.ts";
+import type { ModelSpec, Spec } from "../spec/spec.ts";
 import { chooseDevice } from "./choose-device.ts";
 import { threadsFlag } from "./number-flags.ts";
 import { deviceFlag, type deviceNames, readSpecOrThrow } from "./spec-flags.ts";
@@ -17,6 +17,7 @@ interface VerifyFlags {
   readonly device?: (typeof deviceNames)[number];
   readonly threads?: number;
   readonly all?: boolean;
+  readonly oracle?: boolean;
 }
 
 export function addVerifyVerb(program: Command): void {
@@ -26,6 +27,7 @@ export function addVerifyVerb(program: Command): void {
     .argument("<folder>", "a folder that mspec import wrote")
     .requiredOption("--reference <folder>", "the folder of reference data, see below")
     .option("--all", "print a row for every tensor, not only for those with the largest errors")
+    .option("--oracle", "compute by what the operations mean, in double precision, instead of with kernels; slow")
     .addOption(deviceFlag("the device to run on"))
     .addOption(threadsFlag())
     .addHelpText("after", after)
@@ -124,15 +126,11 @@ async function openImported(
   reference: Reference,
   flags: VerifyFlags,
 ): Promise<ImportedModel> {
-  const { compileInMemory } = await import("./compile-in-memory.ts");
-  const { openModel } = await import("../../runtime/open-model.ts");
   const set = batches === undefined ? [] : [trainingOf(batches, reference)];
   const { data: _data, train, ...spec } = readSpecOrThrow(join(folder, "model.yaml"), { set });
   const trained = { ...spec, data: undefined, train: batches === undefined ? undefined : train };
   const family = await familyOf(folder, spec.model);
-  const source = await compileInMemory(trained, { givesHidden: true });
-  const threads = flags.threads === undefined ? {} : { threads: flags.threads };
-  const model = await openModel(source, { device: chooseDevice(flags.device).name, ...threads });
+  const model = await openTrained(trained, flags);
   try {
     await model.loadWeights(join(folder, "model.safetensors"));
     return { model, family };
@@ -141,6 +139,23 @@ async function openImported(
     throw error;
   }
 }
+
+/** Kernels on a device, or what they are held against. */
+async function openTrained(spec: Spec, flags: VerifyFlags): Promise<Model> {
+  if (flags.oracle === true) {
+    const { openOnOracle } = await import("./oracle-device.ts");
+    // A call computes all rows that there is room for: few keep a token at a time affordable.
+    const tokens = Math.min(spec.serve.tokens, oracleTokens);
+    return openOnOracle({ ...spec, serve: { ...spec.serve, sequences: 1, tokens } }, { givesHidden: true });
+  }
+  const { compileInMemory } = await import("./compile-in-memory.ts");
+  const { openModel } = await import("../../runtime/open-model.ts");
+  const source = await compileInMemory(spec, { givesHidden: true });
+  const threads = flags.threads === undefined ? {} : { threads: flags.threads };
+  return openModel(source, { device: chooseDevice(flags.device).name, ...threads });
+}
+
+const oracleTokens = 16;
 
 /** Whose names the reference has. */
 async function familyOf(folder: string, model: ModelSpec): Promise<Family> {
