@@ -11,7 +11,7 @@ import * as messages from "./messages/model.ts";
 import { emptyPrompt, tooManyTokens } from "./messages/serve.ts";
 import type { Host } from "./node-host.ts";
 import { completeAll, type DraftCount, type Request, type StopReason } from "./serve/engine.ts";
-import { PagedCache } from "./serve/paged-cache.ts";
+import { type CachedSequence, PagedCache } from "./serve/paged-cache.ts";
 import { defaultSampling, type Sampling } from "./serve/sampler.ts";
 import { checkTokens } from "./serve/tokens.ts";
 import { type Evaluation, evaluateStream } from "./train/evaluate.ts";
@@ -55,6 +55,15 @@ export interface ModelParts {
   readonly tokenizer: Tokenizer | undefined;
   /** The text of its tokenizer.json. */
   readonly tokenizerJson: string | undefined;
+}
+
+/** Tokens of a sequence that went through the model together. */
+interface SequencePiece {
+  readonly sequence: CachedSequence;
+  readonly start: number;
+  readonly count: number;
+  /** A row for each token, or none. */
+  readonly logits: Float32Array;
 }
 
 const defaultMaxTokens = 256;
@@ -193,7 +202,7 @@ export class Model {
     const { context, vocab } = this.manifest.model;
     checkTokens(tokens, vocab);
     const logits = new Float32Array(tokens.length * vocab);
-    await this.#inPieces(tokens, context, "all", (start, _count, rows) => logits.set(rows, start * vocab));
+    await this.#inPieces(tokens, context, "all", ({ start, logits: rows }) => logits.set(rows, start * vocab));
     return logits;
   }
 
@@ -213,7 +222,7 @@ export class Model {
     if (names.includes("")) return undefined;
     checkTokens(tokens, vocab);
     const states = names.map(() => new Float32Array(tokens.length * width));
-    await this.#inPieces(tokens, context, "last", async (start, count) => {
+    await this.#inPieces(tokens, context, "none", async ({ start, count }) => {
       for (const [i, name] of names.entries()) {
         const read = await this.device.read(name, { program: "extend", count: count * width });
         states[i].set(read.subarray(0, count * width), start * width);
@@ -226,8 +235,8 @@ export class Model {
   async #inPieces(
     tokens: ArrayLike<number>,
     context: number,
-    logits: "last" | "all",
-    take: (start: number, count: number, rows: Float32Array) => Promise<void> | void,
+    wanted: "none" | "all",
+    take: (piece: SequencePiece) => Promise<void> | void,
   ): Promise<void> {
     const sequence = tokens.length > context ? undefined : this.#cache.open(tokens.length);
     if (sequence === undefined) throw tooManyTokens(tokens.length, Math.min(context, this.#cache.capacity));
@@ -236,7 +245,8 @@ export class Model {
       const chunk = this.manifest.serving.tokens;
       for (let start = 0; start < ids.length; start += chunk) {
         const piece = ids.subarray(start, start + chunk);
-        await take(start, piece.length, await this.#cache.extend([{ sequence, tokens: piece, logits }]));
+        const logits = await this.#cache.extend([{ sequence, tokens: piece, logits: wanted }]);
+        await take({ sequence, start, count: piece.length, logits });
       }
     } finally {
       this.#cache.close(sequence);
@@ -253,23 +263,14 @@ export class Model {
     const { context, vocab } = this.manifest.model;
     if (!this.#cache.drafts) throw messages.predictsOneToken(this.manifest.name);
     checkTokens(tokens, vocab);
-    const sequence = tokens.length > context ? undefined : this.#cache.open(tokens.length);
-    if (sequence === undefined) throw tooManyTokens(tokens.length, Math.min(context, this.#cache.capacity));
-    try {
-      const logits = new Float32Array(Math.max(0, tokens.length - 1) * vocab);
-      const ids = Int32Array.from(tokens);
-      const chunk = this.manifest.serving.tokens;
-      for (let start = 0; start < ids.length; start += chunk) {
-        const rows = ids.subarray(start, start + chunk);
-        await this.#cache.extend([{ sequence, tokens: rows, logits: "none" }]);
-        const next = ids.subarray(start + 1, start + 1 + rows.length);
-        const read = await this.#cache.draft([{ sequence, start, rows: rows.length, next, logits: "all" }]);
-        logits.set(read, start * vocab);
-      }
-      return logits;
-    } finally {
-      this.#cache.close(sequence);
-    }
+    const logits = new Float32Array(Math.max(0, tokens.length - 1) * vocab);
+    const ids = Int32Array.from(tokens);
+    await this.#inPieces(tokens, context, "none", async ({ sequence, start, count }) => {
+      const next = ids.subarray(start + 1, start + 1 + count);
+      const read = await this.#cache.draft([{ sequence, start, rows: count, next, logits: "all" }]);
+      logits.set(read, start * vocab);
+    });
+    return logits;
   }
 
   /** Continues a prompt. */

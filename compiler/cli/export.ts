@@ -48,7 +48,7 @@ async function exportFolder(folder: string, { out }: { readonly out: string }): 
   const reader = await nodeDisk.openRead(exported.weights);
   try {
     const file = await openSafetensors(reader);
-    const { family, texts } = await checkpointTexts(exported, [...file.tensors.values()]);
+    const { family, texts, wasScaled } = await checkpointTexts(exported, [...file.tensors.values()]);
     const tensors = exportWeights(file, exported.weights, family, parametersOf(exported.spec));
     const { keptFiles } = await import("./import.ts");
     await makeFolder(out, async (made) => {
@@ -65,6 +65,7 @@ async function exportFolder(folder: string, { out }: { readonly out: string }): 
         writeSafetensors(tensors, { format: "pt" }, write),
       );
     });
+    if (wasScaled) process.stderr.write(`${say.note(say.nowUnscaled)}\n`);
     process.stdout.write(`${say.exported(out, tensors.length, [...new Set(tensors.map(({ dtype }) => dtype))])}\n`);
   } finally {
     await reader.close();
@@ -90,6 +91,8 @@ interface CheckpointTexts {
   readonly family: Family;
   /** By file name. */
   readonly texts: ReadonlyMap<string, string>;
+  /** Whether weights of the imported checkpoint were FP8. */
+  readonly wasScaled: boolean;
 }
 
 /** config.json, and for a run what transformers wants to know of its tokenizer. */
@@ -115,7 +118,7 @@ async function checkpointTexts(
     const about = { tokenizer_class: "PreTrainedTokenizerFast", ...tokens.names, model_max_length: spec.model.context };
     texts.set("tokenizer_config.json", `${JSON.stringify(about, undefined, 2)}\n`);
   }
-  return { family: written.family, texts };
+  return { family: written.family, texts, wasScaled: "quantization_config" in kept };
 }
 
 interface SpecialTokens {

@@ -196,6 +196,7 @@ describe("published models", () => {
       ...deepseekV3,
       ...{ model_type: "kimi_k2", n_group: 1, topk_group: 1, n_routed_experts: 384, num_attention_heads: 64 },
       ...{ num_key_value_heads: 64, first_k_dense_replace: 1, routed_scaling_factor: 2.827, rope_theta: 50000.0 },
+      rope_scaling: { ...(deepseekV3.rope_scaling as Config), beta_fast: 1.0, beta_slow: 1.0, factor: 32.0 },
       ...{ num_nextn_predict_layers: 0, vocab_size: 163840, aux_loss_alpha: 0.001, seq_aux: true },
     };
     const spec = specOf(textOf(kimi));

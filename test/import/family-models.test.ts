@@ -76,7 +76,8 @@ test("transformers loads every export without a word about tensors, and computes
   for (const name of names) {
     const out = fresh();
     const { status, stderr } = await mspec(["export", made.get(name) ?? "", "-o", out]);
-    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(status).toBe(0);
+    expect(stderr).toMatch(name === "deepseek_v3_fp8" ? /^note: .* had FP8 weights; they are written as F32/ : /^$/);
     const prompt = (await readTensors(join(given.get(name) ?? "", "ref.safetensors"))).get("prompt.2");
     if (prompt === undefined) throw new Error("there is a prompt");
     requests.push([out, integersOf(prompt)]);

@@ -71,7 +71,7 @@ describe("C13: a config that mspec cannot say", () => {
       "`rope_parameters.mscale` is 1: rope of type yarn",
     ],
     [{ rope_parameters: { rope_type: "yarn", factor: 0.5 } }, "`rope_parameters.factor` is 0.5"],
-    [{ rope_parameters: { rope_type: "yarn", factor: 4, beta_slow: 32 } }, "above beta_slow, 32"],
+    [{ rope_parameters: { rope_type: "yarn", factor: 4, beta_slow: 33 } }, "at least beta_slow, 33"],
     [{ rope_parameters: null, rope_scaling: { type: "linear", factor: 2 } }, '`rope_scaling.type` is "linear"'],
     [{ rope_parameters: { rope_type: "llama3", ...llama3, factor: undefined } }, "no `rope_parameters.factor`"],
     [{ rope_parameters: { rope_type: "llama3", ...llama3, factor: 0.5 } }, "`rope_parameters.factor` is 0.5"],

@@ -76,6 +76,9 @@ export const leftOut = (tensors: readonly string[]): string =>
     `${count(tensors.length)} tensors were left out, such as ${tensors[0]}: they predict further tokens, and config.json has no \`num_nextn_predict_layers\` above 0`,
   );
 
+export const nowUnscaled =
+  "the checkpoint that the model is from had FP8 weights; they are written as F32, and config.json has no quantization_config";
+
 export const note = (sentence: string): string => `note: ${sentence}`;
 
 export const exported = (folder: string, tensors: number, dtypes: readonly string[]): string =>

@@ -99,8 +99,9 @@ function readYarn(keys: ConfigKeys, context: Sourced<number>): YarnFacts {
   const factor = keys.positive("factor");
   if (factor.value < 1) diagnostics.add(say.wrongValue(keys.key("factor"), "a number from 1"));
   const [betaFast, betaSlow] = [keys.positive("beta_fast", fallback(32)), keys.positive("beta_slow", fallback(1))];
-  if (betaFast.value <= betaSlow.value) {
-    diagnostics.add(say.wrongValue(keys.key("beta_fast"), `above beta_slow, ${betaSlow.value}`));
+  // Kimi K2 has 1 for both.
+  if (betaFast.value < betaSlow.value) {
+    diagnostics.add(say.wrongValue(keys.key("beta_fast"), `at least beta_slow, ${betaSlow.value}`));
   }
   // Systems disagree about one of these two without the other; 0 is as good as absent to all of them.
   const isSet = (key: string): boolean => keys.isGiven(key) && keys.values[key] !== 0;
