@@ -13,4 +13,5 @@ export { type OpenOptions, openModel } from "./open-model.ts";
 export { type OpenedRun, type OpenRunOptions, openRun } from "./open-run.ts";
 export type { Sampling } from "./serve/sampler.ts";
 export type { Evaluation } from "./train/evaluate.ts";
+export type { ExpertUse, RouterUse } from "./train/expert-loads.ts";
 export type { StepReport, TrainObserver, TrainOptions, TrainResult, TrainStart } from "./train/options.ts";

@@ -44,14 +44,14 @@ export class TrainingProgress implements TrainObserver {
   }
 
   onStep(report: StepReport): void {
-    const { step, steps, loss, isSkipped, validationLoss, tokensPerSecond } = report;
+    const { step, steps, loss, isSkipped, validationLoss, tokensPerSecond, experts } = report;
     this.#speed =
       this.#speed === undefined ? tokensPerSecond : this.#speed + newestShare * (tokensPerSecond - this.#speed);
     const now = performance.now();
     // Evaluations, samples and saves are part of what is left, so it is taken from the whole time so far.
     const secondsLeft = ((now - this.#started) / 1000 / (step - this.#firstStep)) * (steps - step);
     const line = say.stepLine({
-      ...{ step, steps, loss, isSkipped, validationLoss },
+      ...{ step, steps, loss, isSkipped, validationLoss, maxViolation: experts?.maxViolation },
       tokensPerSecond: this.#speed,
       secondsLeft,
     });

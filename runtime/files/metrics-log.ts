@@ -4,10 +4,21 @@ import { badMetricsLine } from "../messages/run-folder.ts";
 import type { Disk, FileWriter } from "./disk.ts";
 import { type Line, linesOf, piecesOf } from "./lines.ts";
 
-/** One line: numbers by name, such as loss and tokens per second. JSON turns NaN and infinities into null. */
+export type MetricsValue =
+  | number
+  | string
+  | boolean
+  | null
+  | readonly MetricsValue[]
+  | { readonly [name: string]: MetricsValue };
+
+/**
+ * One line: numbers by name, such as loss and tokens per second, and lists of them by layer. JSON turns NaN and
+ * infinities into null. Which names a line has follows from the model and the step, so a reader asks for each.
+ */
 export interface MetricsRecord {
   readonly step: number;
-  readonly [name: string]: number | string | boolean | null;
+  readonly [name: string]: MetricsValue;
 }
 
 const LINE_LIMIT = 1 << 20;

@@ -1,9 +1,10 @@
-// The loss of a model on text that it is not trained on.
+// The loss of a model on text that it is not trained on, and how evenly that text uses its experts.
 
 import type { ManifestTraining } from "../contract.ts";
-import { checkValidationLength, countEvaluationWindows, evaluationBatch } from "../data/batches.ts";
+import { type Batch, checkValidationLength, countEvaluationWindows, evaluationBatch } from "../data/batches.ts";
 import type { TokenStream } from "../data/token-stream.ts";
 import type { Device } from "../device.ts";
+import { type ExpertUse, expertUse, readLoads } from "./expert-loads.ts";
 import { countTargets, writeMicroBatch } from "./step.ts";
 
 export interface Evaluation {
@@ -11,6 +12,8 @@ export interface Evaluation {
   readonly loss: number;
   /** Tokens that were predicted: all but the first. */
   readonly tokens: number;
+  /** Of all sequences that are whole; absent without experts or without such a sequence. */
+  readonly experts?: ExpertUse;
 }
 
 /** Every token but the first counts once; the sum is taken in f64, so it does not depend on how many there are. */
@@ -20,15 +23,69 @@ export async function evaluateStream(
   stream: TokenStream,
 ): Promise<Evaluation> {
   checkValidationLength(stream);
-  const windows = countEvaluationWindows(stream, training.sequence);
+  const { sequence, micro } = training;
+  const windows = countEvaluationWindows(stream, sequence);
+  const wholeWindows = Math.floor((stream.tokens.length - 1) / sequence);
+  const loads = training.loads.map(({ experts }) => new Float64Array(experts));
   let sum = 0;
   let tokens = 0;
-  for (let first = 0; first < windows; first += training.micro) {
-    const batch = evaluationBatch(stream, training.sequence, first, training.micro);
+  for (let first = 0; first < windows; first += micro) {
+    const batch = evaluationBatch(stream, sequence, first, micro);
     writeMicroBatch(device, training, batch, 0, 0);
     await device.run("evaluate");
     sum += (await device.read("metrics.loss"))[0];
     tokens += countTargets(batch);
+    addLoads(loads, await loadsOfRows(device, training, batch, Math.min(micro, wholeWindows - first)));
   }
-  return { loss: sum / tokens, tokens };
+  const experts = wholeWindows === 0 ? undefined : expertUse(training, loads);
+  return { loss: sum / tokens, tokens, ...(experts === undefined ? {} : { experts }) };
+}
+
+/**
+ * Choices of the first rows of the micro-batch that was evaluated last.
+ *
+ * Padding chooses experts too and cannot be told apart in the counts. So rows with padding are replaced by the first row,
+ * and a micro-batch of that row alone says what they added: no row's choices depend on another row.
+ */
+async function loadsOfRows(
+  device: Device,
+  training: ManifestTraining,
+  batch: Batch,
+  rows: number,
+): Promise<Float32Array[]> {
+  if (rows === batch.rows || training.loads.length === 0) return readLoads(device, training);
+  if (rows === 0) return training.loads.map(({ experts }) => new Float32Array(experts));
+  const copies = batch.rows - rows;
+  const ofFirst = await loadsWithFirstRow(device, training, batch, 0);
+  const ofAll = await loadsWithFirstRow(device, training, batch, rows);
+  return ofAll.map((loads, i) => loads.map((load, expert) => load - (copies * ofFirst[i][expert]) / batch.rows));
+}
+
+/** Choices of a micro-batch whose rows from `from` on are replaced by its first one. */
+async function loadsWithFirstRow(
+  device: Device,
+  training: ManifestTraining,
+  batch: Batch,
+  from: number,
+): Promise<Float32Array[]> {
+  const { sequence } = training;
+  const replaced = (values: Int32Array): Int32Array =>
+    values.map((value, at) => (at < from * sequence ? value : values[at % sequence]));
+  const { rows, tokens, targets, documents, positions } = batch;
+  const same = {
+    rows,
+    tokens: replaced(tokens),
+    targets: replaced(targets),
+    documents: replaced(documents),
+    positions: replaced(positions),
+  };
+  writeMicroBatch(device, training, same, 0, 0);
+  await device.run("evaluate");
+  return readLoads(device, training);
+}
+
+function addLoads(into: readonly Float64Array[], loads: readonly Float32Array[]): void {
+  into.forEach((sums, router) => {
+    for (let expert = 0; expert < sums.length; expert++) sums[expert] += loads[router][expert];
+  });
 }

@@ -1,6 +1,7 @@
 // What a caller can ask of a training run, and what it is told while the run goes on.
 
 import type { Split } from "../data/token-stream.ts";
+import type { ExpertUse } from "./expert-loads.ts";
 import type { RunFolder } from "./run-folder.ts";
 
 export interface TrainOptions {
@@ -47,14 +48,20 @@ export interface StepReport {
   readonly tokens: number;
   /** Mean over the step's targets, in nats. */
   readonly loss: number;
+  /** Means of the other losses by name, without their coefficients: `balance.sequence`, `mtp.0`. */
+  readonly losses: Readonly<Record<string, number>>;
   readonly gradientNorm: number;
   readonly learningRate: number;
   readonly sequences: number;
   readonly isSkipped: boolean;
   /** Of the step alone, without evaluation, samples and saves. */
   readonly tokensPerSecond: number;
+  /** How the step's tokens chose experts, where the model has some. */
+  readonly experts?: ExpertUse;
   /** Where the step was followed by an evaluation. */
   readonly validationLoss?: number;
+  /** How the validation data's tokens chose experts; see Evaluation. */
+  readonly validationExperts?: ExpertUse;
 }
 
 export interface TrainResult {

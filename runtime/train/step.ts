@@ -3,6 +3,7 @@
 import type { ManifestTraining } from "../contract.ts";
 import type { Batch } from "../data/batches.ts";
 import type { Device } from "../device.ts";
+import { readLoads } from "./expert-loads.ts";
 
 export interface StepSettings {
   readonly learningRate: number;
@@ -50,8 +51,7 @@ export async function runStep(
     const [total] = await device.read(tensor);
     losses[name] = total / (terms * Math.max(1, counts[per]));
   }
-  const loads: Float32Array[] = [];
-  for (const { tensor } of training.loads) loads.push((await device.read(tensor)).slice());
+  const loads = await readLoads(device, training);
   await device.run("update");
   const { gradient_norm: norm, finite } = resultsOf(device, "update");
   const [gradientNorm] = await device.read(norm, { program: "update" });

@@ -10,7 +10,9 @@ import { goesOnUnsaved, notFinite, nothingLearnt, sampleLeftOut } from "../messa
 import { scheduleValue } from "../schedule.ts";
 import { checkFinite, checkpointFiles, readScalars } from "./device-state.ts";
 import { evaluateStream } from "./evaluate.ts";
+import { expertUse } from "./expert-loads.ts";
 import { findNonFinite } from "./find-non-finite.ts";
+import { metricsRecord } from "./metrics-record.ts";
 import type { MetricsWriter } from "./metrics-writer.ts";
 import type { StepReport, TrainOptions, TrainResult } from "./options.ts";
 import { type RunFolder, sampleName } from "./run-folder.ts";
@@ -84,8 +86,7 @@ export class Trainer {
     const { step } = this.#progress;
     const isLast = step === training.steps;
     const isDue = (every: number) => isLast || (every > 0 && step % every === 0);
-    const validationLoss = isDue(training.evaluateEvery) ? await this.#evaluate() : undefined;
-    await this.#record(validationLoss === undefined ? report : { ...report, validationLoss });
+    await this.#record({ ...report, ...(isDue(training.evaluateEvery) ? await this.#evaluate() : undefined) });
     if (training.sampleEvery > 0 && isDue(training.sampleEvery)) await this.#sample();
     const isEnd = isLast || options.signal?.aborted === true;
     // While steps are skipped nothing new is learnt: a checkpoint would only push out one from before the fault.
@@ -104,7 +105,8 @@ export class Trainer {
     const learningRate = scheduleValue(training.learningRate, now, end);
     const clip = training.clip && scheduleValue(training.clip, now, end);
     const values = training.stepValues.map(({ schedule }) => scheduleValue(schedule, now, end));
-    const { loss, gradientNorm, isSkipped } = await runStep(device, training, batch, { learningRate, clip, values });
+    const outcome = await runStep(device, training, batch, { learningRate, clip, values });
+    const { loss, losses, gradientNorm, isSkipped } = outcome;
     const seconds = (performance.now() - started) / 1000;
     this.#loss = loss;
     this.#progress = {
@@ -116,8 +118,12 @@ export class Trainer {
     output?.folder.keep();
     if (this.#progress.skippedInARow >= mostSkipped) await this.#stop(batch);
     const tokensPerSecond = (end.tokens - tokens) / seconds;
-    const common = { loss, gradientNorm, learningRate, isSkipped, tokensPerSecond };
-    return { step: end.steps, steps: training.steps, tokens: end.tokens, sequences: batch.rows, ...common };
+    const experts = expertUse(training, outcome.loads);
+    return {
+      ...{ step: end.steps, steps: training.steps, tokens: end.tokens, sequences: batch.rows },
+      ...{ loss, losses, gradientNorm, learningRate, isSkipped, tokensPerSecond },
+      ...(experts === undefined ? {} : { experts }),
+    };
   }
 
   /** Names the operation that goes wrong. */
@@ -135,28 +141,18 @@ export class Trainer {
     this.#warn(nothingLearnt(skippedInARow, step, await findNonFinite(device, training, this.#lastBatch)));
   }
 
-  async #evaluate(): Promise<number | undefined> {
+  async #evaluate(): Promise<Pick<StepReport, "validationLoss" | "validationExperts">> {
     const { device, training, corpus } = this.#parts;
-    if (corpus.validation.tokens.length === 0) return undefined;
-    this.#validationLoss = (await evaluateStream(device, training, corpus.validation)).loss;
-    return this.#validationLoss;
+    if (corpus.validation.tokens.length === 0) return {};
+    const { loss, experts } = await evaluateStream(device, training, corpus.validation);
+    this.#validationLoss = loss;
+    return { validationLoss: loss, ...(experts === undefined ? {} : { validationExperts: experts }) };
   }
 
   async #record(report: StepReport): Promise<void> {
     const { options, output } = this.#parts;
     options.observer?.onStep?.(report);
-    const { step, tokens, loss, gradientNorm, learningRate, sequences, isSkipped, validationLoss } = report;
-    const warning = await output?.metrics.append({
-      step,
-      tokens,
-      loss,
-      gradient_norm: gradientNorm,
-      learning_rate: learningRate,
-      sequences,
-      skipped: isSkipped,
-      ...(validationLoss === undefined ? {} : { validation_loss: validationLoss }),
-      tokens_per_second: Math.round(report.tokensPerSecond),
-    });
+    const warning = await output?.metrics.append(metricsRecord(report));
     this.#warn(warning);
   }
 

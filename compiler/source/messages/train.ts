@@ -62,15 +62,18 @@ export interface StepFacts {
   readonly tokensPerSecond: number;
   readonly secondsLeft: number;
   readonly validationLoss: number | undefined;
+  /** Undefined for a model without experts. */
+  readonly maxViolation: number | undefined;
   readonly isSkipped: boolean;
 }
 
 export function stepLine(facts: StepFacts): string {
-  const { step, steps, loss, tokensPerSecond, secondsLeft, validationLoss, isSkipped } = facts;
+  const { step, steps, loss, tokensPerSecond, secondsLeft, validationLoss, maxViolation, isSkipped } = facts;
   const parts = [
     `step ${String(step).padStart(String(steps).length)}/${steps}`,
     `loss ${loss.toFixed(4)}`,
     ...(validationLoss === undefined ? [] : [`validation ${validationLoss.toFixed(4)}`]),
+    ...(maxViolation === undefined ? [] : [`MaxVio ${maxViolation.toFixed(2)}`]),
     `${count(tokensPerSecond)} tokens/s`,
     step === steps ? "done" : `${duration(secondsLeft)} left`,
     ...(isSkipped ? ["skipped: its gradients were not finite"] : []),
