@@ -1,7 +1,7 @@
 // Every key of a spec does something (docs/language.md): each leaf of a maximal spec is changed to another legal value,
 // and the code of a kernel or a fact of the manifest must change with it.
 
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { compile } from "../../compiler/compile.ts";
 import { SourceText } from "../../compiler/source/text.ts";
 import { readSpec } from "../../compiler/spec/read.ts";
@@ -114,32 +114,74 @@ const exceptions: Readonly<Record<string, string>> = {
   "train.tokens": "another way to say steps, refused beside it; the test below takes its place",
 };
 
-/** Keys of blocks that are read but that no graph is built of yet; each moves to `changes` with what builds it. */
-const waiting: Readonly<Record<string, readonly string[]>> = {
-  "what gqa has besides its projections": [
-    ...["bias", "qk_norm", "sinks", "window", "rope.dim"].map((name) => `model.attention.${name}`),
-  ],
-  yarn: [
-    "factor",
-    "original",
-    "beta_fast",
-    "beta_slow",
-    "truncate",
-    "attention_factor",
-    "mscale",
-    "mscale_all_dim",
-  ].map((name) => `model.attention.rope.yarn.${name}`),
-  "latent attention": ["kind", "q_rank", "kv_rank", "nope_dim", "rope_dim", "value_dim", "norm_eps"].map(
-    (name) => `model.attention.${name}`,
-  ),
-  experts: [
-    ...["kind", "bias", "experts", "top_k", "shared", "shared_intermediate"].map((name) => `model.ffn.${name}`),
-    ...["score", "normalize", "scale", "bias", "bias_update"].map((name) => `model.ffn.router.${name}`),
-    ...["count", "keep", "score"].map((name) => `model.ffn.router.groups.${name}`),
-    ...["sequence", "batch", "z"].map((name) => `model.ffn.router.losses.${name}`),
-  ],
-  "prediction of several tokens": ["depth", "weight", "concat"].map((name) => `model.mtp.${name}`),
-};
+/** The maximal spec with other blocks, and another legal value for each of their keys. */
+interface Variant {
+  readonly blocks: readonly string[];
+  readonly changes: Readonly<Record<string, string>>;
+}
+
+const yarn =
+  "yarn: { factor: 4, original: 16, beta_fast: 30, beta_slow: 2, truncate: false, mscale: 0.9, mscale_all_dim: 0.8 }";
+
+const variants: readonly Variant[] = [
+  {
+    blocks: [
+      `model.attention={ kind: gqa, heads: 4, head_dim: 8, bias: qkv, qk_norm: head, sinks: true, window: 9, rope: { dim: 6, ${yarn} } }`,
+      "model.ffn={ kind: dense, intermediate: 40, bias: true }",
+    ],
+    changes: {
+      "model.attention.bias": "model.attention.bias=true",
+      "model.attention.qk_norm": "model.attention.qk_norm=full",
+      "model.attention.sinks": "model.attention.sinks=false",
+      "model.attention.window": "model.attention.window=7",
+      "model.attention.rope.dim": "model.attention.rope.dim=4",
+      "model.attention.rope.yarn.factor": "model.attention.rope.yarn.factor=8",
+      "model.attention.rope.yarn.original": "model.attention.rope.yarn.original=24",
+      "model.attention.rope.yarn.beta_fast": "model.attention.rope.yarn.beta_fast=20",
+      "model.attention.rope.yarn.beta_slow": "model.attention.rope.yarn.beta_slow=1",
+      "model.attention.rope.yarn.truncate": "model.attention.rope.yarn.truncate=true",
+      "model.attention.rope.yarn.attention_factor": "model.attention.rope.yarn.attention_factor=1.5",
+      "model.attention.rope.yarn.mscale": "model.attention.rope.yarn.mscale=1",
+      "model.attention.rope.yarn.mscale_all_dim": "model.attention.rope.yarn.mscale_all_dim=1",
+    },
+  },
+  {
+    blocks: [
+      "model.attention={ kind: mla, heads: 3, q_rank: 12, kv_rank: 10, nope_dim: 6, rope_dim: 4, value_dim: 5, norm_eps: 1e-4 }",
+      "model.ffn={ kind: moe, experts: 8, top_k: 2, shared: 1, shared_intermediate: 14, intermediate: 12, bias: true, router: { score: sigmoid(logit), groups: { count: 4, keep: 2, score: top2_sum }, normalize: true, scale: 2.5, bias: true, bias_update: 0.01, losses: { sequence: 0.1, batch: 0.2, z: 0.3 } } }",
+      "model.mtp={ depth: 1, weight: 0.2, concat: [hidden, embedding] }",
+    ],
+    changes: {
+      "model.attention.kind": "model.attention={ kind: gqa, heads: 3, head_dim: 8 }",
+      "model.attention.q_rank": "model.attention.q_rank=11",
+      "model.attention.kv_rank": "model.attention.kv_rank=9",
+      "model.attention.nope_dim": "model.attention.nope_dim=7",
+      "model.attention.rope_dim": "model.attention.rope_dim=6",
+      "model.attention.value_dim": "model.attention.value_dim=6",
+      "model.attention.norm_eps": "model.attention.norm_eps=1e-3",
+      "model.ffn.kind": "model.ffn={ kind: dense, intermediate: 12 }",
+      "model.ffn.bias": "model.ffn.bias=false",
+      "model.ffn.experts": "model.ffn.experts=12",
+      "model.ffn.top_k": "model.ffn.top_k=3",
+      "model.ffn.shared": "model.ffn.shared=0",
+      "model.ffn.shared_intermediate": "model.ffn.shared_intermediate=15",
+      "model.ffn.router.score": "model.ffn.router.score=softmax(logit)",
+      "model.ffn.router.normalize": "model.ffn.router.normalize=false",
+      "model.ffn.router.scale": "model.ffn.router.scale=2",
+      "model.ffn.router.bias": "model.ffn.router.bias=false",
+      "model.ffn.router.bias_update": "model.ffn.router.bias_update=0.02",
+      "model.ffn.router.groups.count": "model.ffn.router.groups.count=2",
+      "model.ffn.router.groups.keep": "model.ffn.router.groups.keep=3",
+      "model.ffn.router.groups.score": "model.ffn.router.groups.score=max",
+      "model.ffn.router.losses.sequence": "model.ffn.router.losses.sequence=0.15",
+      "model.ffn.router.losses.batch": "model.ffn.router.losses.batch=0.25",
+      "model.ffn.router.losses.z": "model.ffn.router.losses.z=0.35",
+      "model.mtp.depth": "model.mtp.depth=2",
+      "model.mtp.weight": "model.mtp.weight=0.3",
+      "model.mtp.concat": "model.mtp.concat=[embedding, hidden]",
+    },
+  },
+];
 
 /** The leaves of the schema by path; entries of lists and of maps with invented keys belong to their key. */
 function leafPaths(section: SectionShape, path = ""): string[] {
@@ -169,7 +211,11 @@ function effects(overrides: readonly string[]): { readonly kernels: string; read
 }
 
 test("every key of the schema is changed here, or an exception with a reason", () => {
-  const listed = [...Object.keys(changes), ...Object.keys(exceptions), ...Object.values(waiting).flat()];
+  const listed = [
+    ...Object.keys(changes),
+    ...Object.keys(exceptions),
+    ...variants.flatMap((variant) => Object.keys(variant.changes)),
+  ];
   expect(listed.sort()).toEqual(leafPaths(specSchema).sort());
   expect(Object.keys(changes).length).toBeGreaterThan(40);
 });
@@ -197,6 +243,19 @@ const before = effects([]);
 test.each(Object.entries(changes))("%s does something", (_path, override) => {
   const after = effects([override]);
   expect(after.kernels !== before.kernels || after.manifest !== before.manifest).toBe(true);
+});
+
+describe.each(variants)("with $blocks", ({ blocks, changes: own }) => {
+  const plain = effects(blocks);
+
+  test.each(Object.entries(own))("%s does something", (path, override) => {
+    const others = path.endsWith(".shared")
+      ? blocks.map((block) => block.replace("shared_intermediate: 14, ", ""))
+      : blocks;
+    const base = others === blocks ? plain : effects(others);
+    const after = effects([...others, override]);
+    expect(after.kernels !== base.kernels || after.manifest !== base.manifest).toBe(true);
+  });
 });
 
 test("train.tokens says how many steps there are", () => {
