@@ -56,7 +56,7 @@ class Differentiation {
     this.#request = request;
     for (const value of graph.given) if (value.storage === "parameter") this.#active.add(value);
     for (const node of graph.nodes) {
-      if (!node.inputs.some((input) => this.#active.has(input))) continue;
+      if (opOf(node).gradient.kind === "stop" || !node.inputs.some((input) => this.#active.has(input))) continue;
       for (const output of node.outputs) this.#active.add(output);
     }
   }
@@ -92,7 +92,6 @@ class Differentiation {
     const dOutputs = node.outputs.map((output) => this.#adjointOf(output));
     if (!wanted.includes(true) || dOutputs.every((d) => d === undefined)) return;
     const { gradient } = opOf(node);
-    if (gradient.kind === "stop") return;
     invariant(
       gradient.kind !== "none",
       `${node.op} has no gradient: ${gradient.kind === "none" ? gradient.reason : ""}`,

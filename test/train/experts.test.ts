@@ -12,6 +12,9 @@ import { openWholeModel, randomWeights, runAndCompare } from "./whole-model.ts";
 /** PyTorch's gradcheck defaults. */
 const [eps, atol, rtol] = [1e-6, 1e-5, 1e-3];
 
+/** Each is two runs of the whole model in f64. */
+const elementsPerTensor = 5;
+
 const spec = `mspec: 1
 name: experts
 model:
@@ -93,7 +96,9 @@ it("gradients of the whole objective equal central differences", () => {
     if (name.endsWith("choice_bias")) continue;
     const gradient = Float64Array.from(oracle.get(`gradient.${name}`));
     const values = oracle.get(name);
+    const step = Math.ceil(values.length / elementsPerTensor);
     values.forEach((value, i) => {
+      if (i % step !== 0) return;
       values[i] = value + eps;
       const above = objective();
       values[i] = value - eps;
@@ -108,7 +113,8 @@ it("gradients of the whole objective equal central differences", () => {
     });
     expect(data.length).toBeGreaterThan(0);
   }
-  expect(compared).toBeGreaterThan(1500);
+  // Three layers and two modules of 12 to 18 tensors each.
+  expect(compared).toBeGreaterThan(60 * elementsPerTensor * 0.7);
 });
 
 it("every node of every program computes what it means, and the bias moves towards the mean load", async () => {

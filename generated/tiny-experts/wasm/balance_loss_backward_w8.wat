@@ -1,13 +1,12 @@
-;; balance_loss_backward_w8: Gradients of balance_loss by scores, fractions.
+;; balance_loss_backward_w8: Gradients of balance_loss by scores.
 ;;
-;; formula:  d_scores = d_loss * (fractions - sum(scores * fractions) / sum(scores)) / sum(scores); d_fractions = scores * d_loss / sum(scores)
+;; formula:  d_scores = d_loss * (fractions - sum(scores * fractions) / sum(scores)) / sum(scores)
 ;; source:   gradient of DeepSeek-V3, arXiv:2412.19437, equations 17 to 20; Switch Transformer, arXiv:2101.03961, equation 4
-;; operands: scores       f32 rows of 8, 16 values apart
-;;           fractions    f32 rows of 8, 16 values apart
-;;           d_loss       f32 vector
-;;           d_scores     f32 rows of 8, 16 values apart
-;;           d_fractions  f32 rows of 8, 16 values apart
-;;           count        i32, rows of this run
+;; operands: scores     f32 rows of 8, 16 values apart
+;;           fractions  f32 rows of 8, 16 values apart
+;;           d_loss     f32 vector
+;;           d_scores   f32 rows of 8, 16 values apart
+;;           count      i32, rows of this run
 ;; tile:     512 rows
 ;; chosen:   it is a formula: one pass per phase over its operands
 ;; used by:  layers[1..2].ffn.router dgrad (model.ffn.router.losses.sequence)
@@ -24,12 +23,10 @@
     (local $fractions.base i32)
     (local $d_loss.base i32)
     (local $d_scores.base i32)
-    (local $d_fractions.base i32)
     (local $scores.at i32)
     (local $fractions.at i32)
     (local $d_loss.at i32)
     (local $d_scores.at i32)
-    (local $d_fractions.at i32)
     (local $sum_part0 v128)
     (local $sum_part1 v128)
     (local $sum_part2 v128)
@@ -50,8 +47,7 @@
     (local.set $fractions.base (i32.load offset=4 (local.get $table)))
     (local.set $d_loss.base (i32.load offset=8 (local.get $table)))
     (local.set $d_scores.base (i32.load offset=12 (local.get $table)))
-    (local.set $d_fractions.base (i32.load offset=16 (local.get $table)))
-    (local.set $rows (i32.load (i32.load offset=20 (local.get $table))))
+    (local.set $rows (i32.load (i32.load offset=16 (local.get $table))))
     (local.set $f.0 (global.get $f.0))
     (local.set $f.1 (global.get $f.1))
     (local.set $tile (local.get $begin))
@@ -64,7 +60,6 @@
           (local.set $fractions.at (i32.add (local.get $fractions.base) (i32.mul (local.get $row) (i32.const 64))))
           (local.set $d_loss.at (i32.add (local.get $d_loss.base) (i32.mul (local.get $row) (i32.const 4))))
           (local.set $d_scores.at (i32.add (local.get $d_scores.base) (i32.mul (local.get $row) (i32.const 64))))
-          (local.set $d_fractions.at (i32.add (local.get $d_fractions.base) (i32.mul (local.get $row) (i32.const 64))))
           ;; phase 1: sum of the row, sum of the row
           (local.set $sum_part0 (local.get $f.0))
           (local.set $sum_part1 (local.get $f.0))
@@ -90,14 +85,13 @@
           (local.set $sum_part0_2 (f32x4.add (local.get $sum_part0_2) (local.get $sum_part3_2)))
           (local.set $sum_part0_2 (f32x4.add (local.get $sum_part0_2) (i8x16.shuffle 8 9 10 11 12 13 14 15 0 1 2 3 4 5 6 7 (local.get $sum_part0_2) (local.get $sum_part0_2))))
           (local.set $sum_2 (f32x4.add (local.get $sum_part0_2) (i8x16.shuffle 4 5 6 7 0 1 2 3 12 13 14 15 8 9 10 11 (local.get $sum_part0_2) (local.get $sum_part0_2))))
-          ;; phase 2: d_scores, d_fractions
+          ;; phase 2: d_scores
           (local.set $reciprocal (f32x4.div (local.get $f.1) (local.get $sum)))
           (local.set $multiply (f32x4.mul (local.get $reciprocal) (local.get $sum_2)))
           (local.set $multiply_2 (f32x4.mul (local.get $reciprocal) (v128.load32_splat (local.get $d_loss.at))))
           (local.set $lane (i32.const 0))
           (loop $single2
             (v128.store (i32.add (local.get $d_scores.at) (local.get $lane)) (f32x4.mul (f32x4.sub (v128.load (i32.add (local.get $fractions.at) (local.get $lane))) (local.get $multiply)) (local.get $multiply_2)))
-            (v128.store (i32.add (local.get $d_fractions.at) (local.get $lane)) (f32x4.mul (v128.load (i32.add (local.get $scores.at) (local.get $lane))) (local.get $multiply_2)))
             (br_if $single2 (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (i32.const 32))))
         (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $row_end))))
       (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end)))))
