@@ -57,7 +57,9 @@ function objectiveFacts({ objectives, routers }: Pick<Model, "objectives" | "rou
         terms: 1,
       })),
     ],
-    losses: objectives.map(({ result, per, terms }) => ({ name: result, tensor: `metrics.${result}`, per, terms })),
+    losses: objectives.map(({ result, per, summed }) => {
+      return { name: result, tensor: `metrics.${result}`, per, terms: summed };
+    }),
     loads: routers.map(({ path, moe }) => ({ path, tensor: loadState(path), experts: moe.experts })),
   };
 }

@@ -84,6 +84,7 @@ function addMtpLosses(
       schedule: mtp.weight,
       per: "mtp_target",
       terms: mtp.depth,
+      summed: 1,
     });
   }
 }

@@ -18,6 +18,8 @@ export interface Objective {
   /** What the schedule's value is divided by: a count of the step, and how many terms make the mean. */
   readonly per: "token" | "mtp_target";
   readonly terms: number;
+  /** How many terms the result itself adds up: what its mean is divided by when it is reported. */
+  readonly summed: number;
 }
 
 /** The results and objectives of a graph, by name. */
@@ -59,7 +61,14 @@ export function addRouterObjectives(context: ModelContext, sequence: number, int
       result,
       losses.reduce((sum, loss) => context.emitter.emit(add, [sum, loss], null, at)[0]),
     );
-    into.all.push({ result, seed: `step.${result}`, schedule, per: "token", terms: losses.length });
+    into.all.push({
+      result,
+      seed: `step.${result}`,
+      schedule,
+      per: "token",
+      terms: losses.length,
+      summed: losses.length,
+    });
   }
 }
 

@@ -1,12 +1,17 @@
 // A run as one HTML page that needs nothing else: curves, samples, configuration. Makes text only; reads no file.
 
 import type { MetricsRecord } from "../files/metrics-log.ts";
+import { type Chart, chartsOf } from "./charts.ts";
+import { expertSection } from "./expert-maps.ts";
+import { escaped } from "./markup.ts";
 
 export interface ReportContent {
   readonly name: string;
   /** The normalised spec. */
   readonly spec: string;
   readonly metrics: readonly MetricsRecord[];
+  /** Paths of the model's routers, in the order in which metrics tell of them. */
+  readonly routers: readonly string[];
   /** In the order of their steps. */
   readonly samples: readonly { readonly step: number; readonly text: string }[];
   /** The charts' library, to be inlined. */
@@ -15,56 +20,34 @@ export interface ReportContent {
 
 /** Nothing of a run's text becomes markup, and no data ends the script that holds it. */
 export function renderReport(content: ReportContent): string {
-  const { name, spec, samples, library } = content;
+  const { name, spec, samples, library, metrics, routers } = content;
+  const charts = chartsOf(metrics);
+  const experts = expertSection(metrics, routers);
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escaped(name)}: training</title>
-<style>${library.style}${pageStyle}</style>
+<style>${library.style}${pageStyle}${experts === "" ? "" : heatmapStyle}</style>
 </head>
 <body>
 <h1>${escaped(name)}</h1>
 <p>${escaped(summary(content))}</p>
-<div id="charts"></div>
+<div id="charts"></div>${experts}
 ${samples.length > 0 ? "<h2>Samples</h2>" : ""}
 ${samples.map(({ step, text }) => `<h3>step ${step}</h3>\n<pre>${escaped(text)}</pre>`).join("\n")}
 <h2>Spec</h2>
 <pre>${escaped(spec)}</pre>
 <script>${library.script}</script>
 <script>
-const charts = ${scriptJson(chartsOf(content.metrics))};
-${drawing}
+const charts = ${scriptJson(charts)};
+${drawingOf(charts)}
 </script>
 </body>
 </html>
 `;
 }
-
-/** Curves over steps; a point that is null is not drawn. */
-interface Chart {
-  readonly title: string;
-  readonly isLogarithmic: boolean;
-  readonly steps: readonly number[];
-  readonly curves: readonly { readonly label: string; readonly points: readonly (number | null)[] }[];
-}
-
-function chartsOf(metrics: readonly MetricsRecord[]): Chart[] {
-  const steps = metrics.map(({ step }) => step);
-  const curve = (label: string, key: string) => ({ label, points: metrics.map((record) => numberOf(record[key])) });
-  const chart = (title: string, isLogarithmic: boolean, ...curves: Chart["curves"]): Chart => {
-    return { title, isLogarithmic, steps, curves };
-  };
-  return [
-    chart("loss, nats per token", false, curve("training", "loss"), curve("validation", "validation_loss")),
-    chart("gradient norm", true, curve("gradient norm", "gradient_norm")),
-    chart("learning rate", false, curve("learning rate", "learning_rate")),
-    chart("tokens per second", false, curve("tokens per second", "tokens_per_second")),
-  ];
-}
-
-const numberOf = (value: unknown): number | null => (typeof value === "number" ? value : null);
 
 function summary({ metrics }: ReportContent): string {
   const last = metrics.at(-1);
@@ -76,15 +59,12 @@ function summary({ metrics }: ReportContent): string {
   if (validation !== undefined) {
     parts.push(`validation loss ${shortNumber(validation.validation_loss)} at step ${validation.step}`);
   }
+  if (typeof last.max_violation === "number") parts.push(`last MaxVio ${last.max_violation.toFixed(2)}`);
   if (skipped > 0) parts.push(`${skipped} steps skipped because their gradients were not finite`);
   return `${parts.join(", ")}.`;
 }
 
 const shortNumber = (value: unknown): string => (typeof value === "number" ? value.toFixed(4) : "not finite");
-
-function escaped(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
-}
 
 /** JSON that may stand in a script: `</script>` and `<!--` cannot appear in it. */
 const scriptJson = (value: unknown): string => JSON.stringify(value).replaceAll("<", "\\u003c");
@@ -95,9 +75,22 @@ pre { background: #f5f5f5; padding: 0.8rem; overflow-x: auto; white-space: pre-w
 .uplot { margin-bottom: 1.5rem; }
 `;
 
+const heatmapStyle = `.heatmap { width: 100%; display: block; }
+.heatmap text { font: 11px ui-monospace, monospace; fill: #222; }
+.heatmap rect { shape-rendering: crispEdges; }
+`;
+
+/** Most curves of a chart are two; more take these in turn. */
+const palette = ["#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#57606a"];
+
+function colorsFor(charts: readonly Chart[]): string {
+  const most = Math.max(2, ...charts.map(({ curves }) => curves.length));
+  return Array.from({ length: most }, (_, i) => `"${palette[i % palette.length]}"`).join(", ");
+}
+
 /** Runs in the page: a line for what every step has, dots for what only some have. */
-const drawing = `
-const colors = ["#1f6feb", "#d1242f"];
+const drawingOf = (charts: readonly Chart[]): string => `
+const colors = [${colorsFor(charts)}];
 const tick = (value) => value === null ? "" : value.toLocaleString("en-US", { maximumSignificantDigits: 3 });
 for (const { title, isLogarithmic, steps, curves } of charts) {
   const drawn = curves.filter(({ points }) => points.some((point) => point !== null));

@@ -3,16 +3,18 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
+import type { Manifest } from "../contract.ts";
 import { stepOf } from "../files/checkpoint-folder.ts";
 import { readMetrics } from "../files/metrics-log.ts";
 import { type RunFolder, runNames } from "../train/run-folder.ts";
 import { type ReportContent, renderReport } from "./render-report.ts";
 
-export async function writeReport(folder: RunFolder, name: string): Promise<void> {
+export async function writeReport(folder: RunFolder, { name, training }: Manifest): Promise<void> {
   const content = {
     name,
     spec: (await folder.readText(runNames.spec)) ?? "",
     metrics: await readMetrics(folder.disk, `${folder.path}/${runNames.metrics}`),
+    routers: training?.loads.map(({ path }) => path) ?? [],
     samples: await readSamples(folder),
     library: await chartLibrary(),
   };

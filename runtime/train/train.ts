@@ -102,7 +102,7 @@ class Run {
       return await this.#trainer(data, { folder: this.#folder, metrics, fixed }, resumed).run();
     } finally {
       await orWarning(this.#options, metrics.close());
-      await orWarning(this.#options, writeReport(this.#folder, this.#model.manifest.name));
+      await orWarning(this.#options, writeReport(this.#folder, this.#model.manifest));
     }
   }
 
