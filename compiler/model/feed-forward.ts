@@ -78,7 +78,8 @@ function emitRouter(
   const inputs = [x, parameters.weight(emitter, at, each, dim("width", model.width))];
   if (spec.bias) inputs.push(parameters.give(emitter, at, "bias", each));
   if (spec.hasChoiceBias) inputs.push(parameters.give(emitter, at, "choice_bias", each));
-  const score = formulas.router(spec.score);
+  // A bias of the choice is added to the scores themselves, losses of balance and z take no scores or shares of them.
+  const score = formulas.router(spec.score, spec.normalize && !spec.hasChoiceBias);
   if (score === undefined) return undefined;
   const { groups, normalize, scale, bias: hasBias, hasChoiceBias } = spec;
   return emitter.emit(router, inputs, { topK, score, groups, normalize, scale, hasBias, hasChoiceBias }, at);

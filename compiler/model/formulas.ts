@@ -22,6 +22,26 @@ import type { SpecFormula } from "../spec/spec.ts";
 const keyOf = (formula: SpecFormula, role: Role, space?: PairSpace, window?: number): string =>
   `${role} ${space?.context} ${space?.heads} ${window} ${formula.text.text}`;
 
+/**
+ * A softmax without its division, exp(x - max(x)): what is divided by the sum of the chosen ones is the same. Then experts
+ * that were not chosen get no gradient at all, instead of a difference that rounding leaves and that AdamW takes for one.
+ */
+function withoutRowSum(score: SpecFormula): SpecFormula {
+  const { lets, outputs, span } = score.syntax;
+  const call = (callee: string, ...args: readonly Expression[]): Expression => {
+    return { kind: "call", callee, calleeSpan: span, arguments: args, span };
+  };
+  const undivided = outputs.map((output) => {
+    const { value } = output;
+    if (value.kind !== "call" || value.callee !== "softmax") return output;
+    const [x] = value.arguments;
+    const right = call("stop", call("max", x));
+    const difference: Expression = { kind: "binary", operator: "-", left: x, right, span, operatorSpan: span };
+    return { ...output, value: call("exp", difference) };
+  });
+  return { ...score, syntax: { lets, outputs: undivided, span } };
+}
+
 /** The mask with `q - k < window` behind it: intervals then tell which blocks of keys no query of a block sees. */
 function withWindow(mask: SpecFormula, window: number | undefined): SpecFormula {
   if (window === undefined) return mask;
@@ -75,9 +95,12 @@ export class SpecFormulas {
     return built;
   }
 
-  /** The score of every expert, as a formula of the row `logit`. */
-  router(formula: SpecFormula): Formula | undefined {
-    return this.#known(formula, "router", routerParameters);
+  /** The score of every expert, as a formula of the row `logit`; `isShared`: only its share among chosen ones is used. */
+  router(formula: SpecFormula, isShared: boolean): Formula | undefined {
+    if (!isShared) return this.#known(formula, "router", routerParameters);
+    const key = `shared ${keyOf(formula, "router")}`;
+    if (!this.#built.has(key)) this.#built.set(key, this.#build(withoutRowSum(formula), "router", routerParameters));
+    return this.#built.get(key);
   }
 
   #known(

@@ -106,7 +106,7 @@ describe("a router's score is a formula of the row of logits", () => {
     const { ffn } = specOf(router(score)).model.layers[0];
     if (ffn.kind !== "moe") throw new Error("no experts");
     const diagnostics = new Diagnostics();
-    const formula = new SpecFormulas(diagnostics, isTrained).router(ffn.router.score);
+    const formula = new SpecFormulas(diagnostics, isTrained).router(ffn.router.score, false);
     return { formula, codes: diagnostics.all.map(({ code }) => code) };
   };
 
