@@ -76,7 +76,7 @@ function legend(scale: Scale, left: number, top: number): string[] {
   return [...bar, frame, ...marks];
 }
 
-export const colorOf = ({ position, colors }: Scale, value: number): string => mixed(colors, position(value));
+const colorOf = ({ position, colors }: Scale, value: number): string => mixed(colors, position(value));
 
 function mixed(colors: Scale["colors"], position: number): string {
   const at = Math.min(1, Math.max(0, position)) * (colors.length - 1);
