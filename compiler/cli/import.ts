@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import type { ImportedWeights } from "../../runtime/files/import-weights.ts";
 import { Diagnostics, invariant } from "../source/diagnostic.ts";
 import * as say from "../source/messages/checkpoint-folder.ts";
+import type { ModelFacts } from "../spec/families/facts.ts";
 import { familyNames } from "../spec/families/family.ts";
 import type { ReadConfig } from "../spec/read-config.ts";
 import type { Spec } from "../spec/spec.ts";
@@ -35,14 +36,16 @@ async function importFolder(folder: string, { out }: { readonly out: string }): 
   const { nodeDisk } = await import("../../runtime/files/node-disk.ts");
   await checkIsFolder(folder);
   const tokenizerJson = await readSmallFile(join(folder, tokenizerFile));
-  const { text, spec, read } = await specOf(folder, tokenizerJson !== undefined);
-  if (tokenizerJson !== undefined) await checkTokenizer(tokenizerJson, join(folder, tokenizerFile), spec);
+  const read = await readConfigOf(folder);
   const { openWeightShards } = await import("../../runtime/files/weight-shards.ts");
   const { importWeights } = await import("../../runtime/files/import-weights.ts");
   const { writeSafetensors } = await import("../../runtime/files/safetensors-writer.ts");
   const { parametersOf } = await import("./model-parameters.ts");
   const shards = await openWeightShards(nodeDisk, folder);
   try {
+    const facts = withoutMissingModules(read.facts, [...shards.tensors.keys()]);
+    const { text, spec } = await specOf(folder, facts, tokenizerJson !== undefined);
+    if (tokenizerJson !== undefined) await checkTokenizer(tokenizerJson, join(folder, tokenizerFile), spec);
     const { scaleBlock } = read;
     const weights = await importWeights(shards, read.family.name, parametersOf(spec), { scaleBlock });
     await makeFolder(out, async (made) => {
@@ -53,6 +56,7 @@ async function importFolder(folder: string, { out }: { readonly out: string }): 
     });
     printEnd(out, weights, tokenizerJson !== undefined);
     printNotes(read, weights, shards.warning);
+    if (facts.mtp !== read.facts.mtp) process.stderr.write(`${say.modulesMissing(read.facts.mtp?.value ?? 0)}\n`);
   } finally {
     await shards.close();
   }
@@ -93,29 +97,40 @@ async function checkIsFolder(folder: string): Promise<void> {
 interface ImportedSpec {
   readonly text: string;
   readonly spec: Spec;
-  readonly read: ReadConfig;
 }
 
-async function specOf(folder: string, hasTokenizer: boolean): Promise<ImportedSpec> {
+async function readConfigOf(folder: string): Promise<ReadConfig> {
   const { readSourceFile } = await import("../source/read-file.ts");
-  const { SourceText } = await import("../source/text.ts");
   const { readConfig } = await import("../spec/read-config.ts");
-  const { specNameFrom, specTextFromConfig } = await import("../spec/from-config.ts");
-  const { readSpec } = await import("../spec/read.ts");
   const diagnostics = new Diagnostics();
   const source = readSourceFile(join(folder, configFile), diagnostics);
   const read = source && readConfig(source, diagnostics);
   diagnostics.throwIfErrors();
-  const name = specNameFrom(basename(resolve(folder)));
-  const text = read && specTextFromConfig(read.facts, { name, hasTokenizer });
-  const reading = text === undefined ? undefined : readSpec(new SourceText("model.yaml", text));
-  for (const diagnostic of reading?.diagnostics ?? []) diagnostics.add(diagnostic);
+  invariant(read !== undefined, "a config without faults is read");
+  return read;
+}
+
+/**
+ * transformers writes `num_nextn_predict_layers: 1` for every DeepSeek-V3 that is not told otherwise, and saves no such
+ * module. One that is there in part is for the comparison of tensors to refuse.
+ */
+function withoutMissingModules(facts: ModelFacts, tensors: readonly string[]): ModelFacts {
+  const isOfModule = (name: string): boolean =>
+    Number(/^model\.layers\.(\d+)\./.exec(name)?.[1] ?? -1) >= facts.layers.value;
+  return facts.mtp === undefined || tensors.some(isOfModule) ? facts : { ...facts, mtp: undefined };
+}
+
+async function specOf(folder: string, facts: ModelFacts, hasTokenizer: boolean): Promise<ImportedSpec> {
+  const { SourceText } = await import("../source/text.ts");
+  const { specNameFrom, specTextFromConfig } = await import("../spec/from-config.ts");
+  const { readSpec } = await import("../spec/read.ts");
+  const text = specTextFromConfig(facts, { name: specNameFrom(basename(resolve(folder))), hasTokenizer });
+  const reading = readSpec(new SourceText("model.yaml", text));
+  const diagnostics = new Diagnostics();
+  for (const diagnostic of reading.diagnostics) diagnostics.add(diagnostic);
   diagnostics.throwIfErrors();
-  invariant(
-    read !== undefined && text !== undefined && reading?.spec !== undefined,
-    "a config without faults is a spec",
-  );
-  return { text, spec: reading.spec, read };
+  invariant(reading.spec !== undefined, "a config without faults is a spec");
+  return { text, spec: reading.spec };
 }
 
 /** Errors: faults of the file; `model/tokenizer-too-large` with both numbers. */

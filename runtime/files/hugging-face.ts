@@ -45,8 +45,12 @@ export interface Repetition {
 /** A tied model has no head of its own; some checkpoints repeat the embedding under this name. */
 export const headNames = { ours: "head.weight", embedding: "embedding.weight" } as const;
 
-/** Buffers that old checkpoints keep beside the parameters and that config.json already says: transformers skips them too. */
-export const isComputed = (theirs: string): boolean => theirs.endsWith(".rotary_emb.inv_freq");
+/**
+ * Buffers that old checkpoints keep beside the parameters and that config.json already says: transformers skips them too.
+ * And tensors without elements: it saves the shared block of a model that has 0 shared experts.
+ */
+export const saysNothing = (theirs: string, shape: readonly number[]): boolean =>
+  theirs.endsWith(".rotary_emb.inv_freq") || shape.includes(0);
 
 /** Where our parameters lie in a checkpoint, in their order; `undefined` for one that the family does not have. */
 export function recipesOf(family: Family, parameters: readonly WantedParameter[]): (Recipe | undefined)[] {

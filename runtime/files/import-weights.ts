@@ -8,12 +8,12 @@ import { FiniteCheck } from "./finite-check.ts";
 import {
   type Family,
   headNames,
-  isComputed,
   isOfOtherPrediction,
   type Recipe,
   type Repetition,
   recipesOf,
   repetitionsOf,
+  saysNothing,
   type WantedParameter,
 } from "./hugging-face.ts";
 import type { StoredTensor } from "./safetensors.ts";
@@ -49,7 +49,7 @@ export async function importWeights(
 ): Promise<ImportedWeights> {
   const recipes = recipesOf(family, parameters);
   const known = recipes.filter((recipe) => recipe !== undefined);
-  const tensors = new Map([...shards.tensors].filter(([name]) => !isComputed(name)));
+  const tensors = new Map([...shards.tensors].filter(([name, { shape }]) => !saysNothing(name, shape)));
   for (const repetition of repetitionsOf(family, parameters)) {
     if (!tensors.has(repetition.name) || !tensors.has(repetition.of)) continue;
     await checkRepeated(shards, repetition);

@@ -3,7 +3,7 @@
 import { otherModel } from "../messages/verify.ts";
 import type { Model } from "../model.ts";
 import { decodeBf16, decodeF16 } from "./dtypes.ts";
-import { type Family, isComputed, type Recipe, recipesOf, repetitionsOf } from "./hugging-face.ts";
+import { type Family, type Recipe, recipesOf, repetitionsOf, saysNothing } from "./hugging-face.ts";
 import type { SafetensorsFile } from "./safetensors.ts";
 import { givenDtype, piecesOf, type TensorSet, tensorSetOf } from "./tensor-pieces.ts";
 
@@ -19,7 +19,8 @@ export function parametersOfFile(
   family: Family,
 ): ReadonlyMap<string, () => Promise<Float32Array>> {
   const set = tensorSetOf(file, path);
-  const unknown = new Set([...file.tensors.keys()].filter((name) => !isComputed(name)));
+  const entries = [...file.tensors].filter(([name, { shape }]) => !saysNothing(name, shape));
+  const unknown = new Set(entries.map(([name]) => name));
   for (const { name } of repetitionsOf(family, manifest.parameters)) unknown.delete(name);
   const found = new Map<string, () => Promise<Float32Array>>();
   for (const recipe of recipesOf(family, manifest.parameters)) {

@@ -11,7 +11,7 @@ import { nodeDisk } from "../../runtime/files/node-disk.ts";
 import { openSafetensors } from "../../runtime/files/safetensors.ts";
 import { type TensorSource, writeSafetensors } from "../../runtime/files/safetensors-writer.ts";
 import { openWeightShards } from "../../runtime/files/weight-shards.ts";
-import { scratchFolder } from "../cli/run-mspec.ts";
+import { mspec, scratchFolder } from "../cli/run-mspec.ts";
 import { fixtureFolder, readJson, readTensors, type Stored, writeFile } from "./checkpoints.ts";
 import { type Config, parametersOfConfig } from "./family-parameters.ts";
 
@@ -37,6 +37,7 @@ async function changed(
   const tensors = await readTensors(join(from, "model.safetensors"));
   change(tensors, config);
   const folder = fresh();
+  writeFileSync(join(folder, "config.json"), JSON.stringify(config));
   await writeFile(join(folder, "model.safetensors"), sourcesOf(tensors));
   return { folder, config };
 }
@@ -281,6 +282,45 @@ describe("modules that predict further tokens", () => {
     expect(code).toBe("import/tensors-differ");
     expect(message).toContain("model.layers.2.enorm.weight is missing");
   });
+
+  test("as transformers saves models, with the key and without any tensor of the module, one is imported without it", async () => {
+    const { folder } = await changed("deepseek_v3_mtp", (tensors) => {
+      for (const name of [...tensors.keys()]) if (name.startsWith("model.layers.2.")) tensors.delete(name);
+    });
+    const out = join(fresh(), "made");
+    const { status, stderr } = await mspec(["import", folder, "-o", out]);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringContaining("predicts the next token only") });
+    const names = [...(await readTensors(join(out, "model.safetensors"))).keys()];
+    expect(names).toContain("layers.1.ffn.router.weight");
+    expect(names.filter((name) => name.startsWith("mtp."))).toEqual([]);
+  });
+
+  test("one tensor of the module is enough for the others to be missed", async () => {
+    const { folder } = await changed("deepseek_v3_mtp", (tensors) => {
+      for (const name of [...tensors.keys()]) {
+        if (name.startsWith("model.layers.2.") && !name.endsWith(".enorm.weight")) tensors.delete(name);
+      }
+    });
+    const { status, stderr } = await mspec(["import", folder, "-o", join(fresh(), "made")]);
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: expect.stringContaining("model.layers.2.hnorm.weight is missing"),
+    });
+  });
+});
+
+test("the shared block of a model without shared experts, which transformers saves without elements, is passed over", async () => {
+  const layer = "model.layers.1.mlp.shared_experts";
+  const { folder, config } = await changed("deepseek_v3_noqlora_ragged", (tensors, values) => {
+    const width = Number(values.hidden_size);
+    values.n_shared_experts = 0;
+    const empty = (shape: readonly number[]): Stored => ({ dtype: "F32", shape, bytes: new Uint8Array() });
+    for (const name of [...tensors.keys()]) {
+      if (name.includes(".shared_experts.")) tensors.set(name, empty(name.includes("down") ? [width, 0] : [0, width]));
+    }
+    expect(tensors.get(`${layer}.up_proj.weight`)?.shape).toEqual([0, width]);
+  });
+  expect((await read(folder, config)).leftOut).toEqual([]);
 });
 
 describe("C10: large files", () => {

@@ -76,6 +76,12 @@ export const leftOut = (tensors: readonly string[]): string =>
     `${count(tensors.length)} tensors were left out, such as ${tensors[0]}: they predict further tokens, and config.json has no \`num_nextn_predict_layers\` above 0`,
   );
 
+/** Of modules that config.json names, and nobody saved. */
+export const modulesMissing = (depth: number): string =>
+  note(
+    `config.json has \`num_nextn_predict_layers\` ${depth}, and no tensor is of such a layer, as transformers saves models: the model predicts the next token only`,
+  );
+
 export const nowUnscaled =
   "the checkpoint that the model is from had FP8 weights; they are written as F32, and config.json has no quantization_config";
 
