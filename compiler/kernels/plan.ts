@@ -134,6 +134,15 @@ export interface PanelStrides {
   readonly depth: number;
 }
 
+/** Where blocks of narrow operands of a product lie in scratch once they are widened; bytes. */
+export interface Widening {
+  /** Whether a's elements stand side by side along the contraction, or along the output's rows. */
+  readonly aAlong: "depth" | "rows";
+  readonly aOffset: number;
+  readonly aPitch: number;
+  readonly bOffset: number;
+}
+
 export interface MatmulKernel {
   readonly template: "matmul";
   readonly facts: KernelFacts;
@@ -150,6 +159,7 @@ export interface MatmulKernel {
         readonly addendPitch: number;
       }
     | undefined;
+  readonly widening: Widening | undefined;
   /** Bytes of scratch per thread. */
   readonly scratch: number;
   readonly addend: "none" | "rows" | "state";
@@ -342,6 +352,9 @@ export interface GroupedMatmulKernel extends ProductStrides {
   readonly experts: number;
   /** Bytes from expert to expert in b. */
   readonly expertBytes: number;
+  readonly widening: Widening | undefined;
+  /** Bytes of scratch per thread. */
+  readonly scratch: number;
   readonly columns: number;
   readonly depth: number;
   readonly tile: { readonly rows: number; readonly columns: number; readonly depth: number };
@@ -356,7 +369,8 @@ export interface GroupedWgradKernel extends ProductStrides {
   readonly rows: number;
   readonly columns: number;
   readonly tile: { readonly rows: number; readonly columns: number; readonly depth: number };
-  /** Bytes per thread: two rows of a tile, where the number of rows is odd. */
+  readonly widening: Widening | undefined;
+  /** Bytes per thread: two rows of a tile, where the number of rows is odd, and what is widened. */
   readonly scratch: number;
 }
 

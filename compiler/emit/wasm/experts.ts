@@ -14,7 +14,7 @@ import type {
 import { normalizeFloor } from "../../ops/expert-choice.ts";
 import { commentText } from "../comment.ts";
 import { formulaView } from "./formula.ts";
-import { productView } from "./product.ts";
+import { productParts, productView } from "./product.ts";
 
 /** A number as WAT reads it back: the shortest text of the f32. */
 const f32Text = (value: number): string => String(Math.fround(value));
@@ -131,7 +131,8 @@ export function groupedMatmulView(kernel: GroupedMatmulKernel): object {
   const outPitch = kernel.outPitch * 4;
   return {
     productName,
-    products: [productView(productName, a, b, outPitch)],
+    ...productParts(productName, a, b, outPitch, kernel.widening),
+    usesScratch: kernel.scratch > 0,
     experts,
     lastExpert: (experts - 1) * 4,
     expertBytes: kernel.expertBytes,
@@ -156,7 +157,7 @@ export function groupedWgradView(kernel: GroupedWgradKernel): object {
   const outPitch = kernel.outPitch * 4;
   return {
     productName,
-    products: [productView(productName, a, b, outPitch)],
+    ...productParts(productName, a, b, outPitch, kernel.widening),
     accumulates: kernel.accumulates,
     rows,
     panels: panelsOf(columns),

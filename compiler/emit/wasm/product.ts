@@ -1,6 +1,7 @@
 // The inner product of every kernel that multiplies → the view of templates/wasm/parts/product.hbs, in bytes; and the copies
 // between a tile of f32 in scratch and rows of another format.
 
+import type { PanelStrides, RowStrides, Widening } from "../../kernels/plan.ts";
 import { loadFour, loadSplat, type Real, storeFour } from "../../targets/wasm/storage.ts";
 
 export interface ProductView {
@@ -122,5 +123,73 @@ export function rowCopyView(name: string, width: number, from: Real, to: Real): 
     fromStep: bytes(from),
     toStep: bytes(to),
     lines: storeFour(to, "(local.get $to_at)", value, "value"),
+  };
+}
+
+interface WidenedView {
+  readonly name: string;
+  readonly direct: string;
+  readonly wide: string;
+  readonly leastRows: number;
+  readonly widensA: boolean;
+  readonly widensB: boolean;
+  readonly aOffset: number;
+  readonly bOffset: number;
+  readonly aRows: string;
+  readonly aColumns: string;
+  readonly bPanel: number;
+}
+
+/** The functions of a product that kernels call by `name`. */
+export interface ProductParts {
+  readonly products: readonly ProductView[];
+  readonly widened: readonly WidenedView[];
+  readonly panelCopies: readonly CopyView[];
+}
+
+/** From as many rows on a copy in scratch costs less than it saves: a block is read once per pair of rows. */
+const leastWidenedRows = 8;
+
+/** A product of f32 is one function; narrow operands get a second one over their widened copies, where there is room. */
+export function productParts(
+  name: string,
+  a: RowStrides,
+  b: PanelStrides,
+  outPitch: number,
+  widening: Widening | undefined,
+): ProductParts {
+  if (widening === undefined) return { products: [productView(name, a, b, outPitch)], widened: [], panelCopies: [] };
+  const { aAlong, aOffset, aPitch, bOffset } = widening;
+  const [widensA, widensB] = [a.format === "bf16", b.format === "bf16"];
+  const wideA = aAlong === "depth" ? { row: aPitch, depth: 4 } : { row: 4, depth: aPitch };
+  const wideB = { panel: 64, depth: 64 };
+  const [direct, wide] = [`${name}.direct`, `${name}.wide`];
+  const [rows, depth] = ["(local.get $rows)", "(local.get $depth)"];
+  const copy = (part: string, pitch: number, toPitch: number): CopyView =>
+    copyView(`${name}.${part}`, { format: "bf16", pitch }, { format: "f32", pitch: toPitch });
+  return {
+    products: [
+      productView(direct, a, b, outPitch),
+      productView(wide, widensA ? wideA : a, widensB ? wideB : b, outPitch),
+    ],
+    widened: [
+      {
+        name,
+        direct,
+        wide,
+        leastRows: leastWidenedRows,
+        widensA,
+        widensB,
+        aOffset,
+        bOffset,
+        aRows: aAlong === "depth" ? rows : depth,
+        aColumns: aAlong === "depth" ? depth : rows,
+        bPanel: b.panel,
+      },
+    ],
+    panelCopies: [
+      ...(widensA ? [copy("widen_a", aAlong === "depth" ? a.row : a.depth, aPitch)] : []),
+      ...(widensB ? [copy("widen_b", b.depth, 64)] : []),
+    ],
   };
 }

@@ -27,7 +27,7 @@ import {
 } from "./experts.ts";
 import { formulaView } from "./formula.ts";
 import { matmulHeadsView, packHeadsView } from "./matmul-heads.ts";
-import { type CopyView, copyView, productView, rowCopyView, transposeView } from "./product.ts";
+import { type CopyView, copyView, productParts, rowCopyView, transposeView } from "./product.ts";
 
 /** Name of a template and what it is rendered with. */
 export interface TemplateView {
@@ -106,10 +106,12 @@ function matmulView(kernel: MatmulKernel): object {
   const { facts, a, b, tile, columns, inScratch } = kernel;
   const productName = `${facts.name}.product`;
   const { outPitch } = kernel;
+  const product = productParts(productName, a, b, inScratch?.pitch ?? outPitch, kernel.widening);
   return {
     productName,
-    products: [productView(productName, a, b, inScratch?.pitch ?? outPitch)],
-    copies: scratchCopies(kernel),
+    ...product,
+    panelCopies: [...product.panelCopies, ...scratchCopies(kernel)],
+    usesScratch: kernel.scratch > 0,
     sumsInScratch: inScratch !== undefined,
     addendPitch: inScratch?.addendPitch ?? 0,
     addendShift: inScratch?.addend === "bf16" ? 5 : 6,

@@ -6,6 +6,7 @@ import type { GroupedMatmulRequest, GroupedWgradRequest } from "../../ops/skelet
 import { tileStep } from "../../targets/wasm/limits.ts";
 import type { Count, GroupedMatmulKernel, GroupedWgradKernel, PlannedTensor } from "../plan.ts";
 import {
+  capacityOf,
   counted,
   countOperand,
   fixed,
@@ -23,7 +24,7 @@ import {
 import { throughF32 } from "./convert.ts";
 import { fitTile } from "./matmul.ts";
 import { packedMatrixBytes, packedWeight } from "./pack.ts";
-import { columnsOfA, realFormat, rowsOfA, stridesOfB } from "./strides.ts";
+import { columnsOfA, realFormat, rowsOfA, stridesOfB, wideningOf } from "./strides.ts";
 
 const source = "grouped products: Gale et al., arXiv:2211.15841";
 
@@ -49,7 +50,8 @@ export function planGroupedMatmul(planner: NodePlanner, request: GroupedMatmulRe
   const tile = fitTile(planner.matmulTile, columns);
   const routed = rowCount(a.type);
   const operands = { a, b, start, count, out };
-  const parts = [form, experts, columns, depth, tile.rows, tile.columns, tile.depth];
+  const block = { rows: Math.min(tile.rows, capacityOf(routed)), depth: Math.min(tile.depth, depth) };
+  const parts = [form, block.rows, experts, columns, depth, tile.rows, tile.columns, tile.depth];
   const kernel = planner.kernels.get<GroupedMatmulKernel>(
     ["grouped-matmul", ...parts, ...[a, b, out].map(pitchOf), ...[a, b].map(realFormat)],
     () => ({
@@ -63,6 +65,7 @@ export function planGroupedMatmul(planner: NodePlanner, request: GroupedMatmulRe
       columns,
       depth,
       tile,
+      ...wideningOf([a, b], "depth", block, 0),
     }),
   );
   planner.launch({
@@ -107,7 +110,8 @@ export function planGroupedWgrad(planner: NodePlanner, request: GroupedWgradRequ
   const tile = fitTile(planner.matmulTile, columns);
   const { accumulate } = request;
   const first = accumulate && planner.input(accumulate.first);
-  const parts = [experts, rows, columns, tile.rows, tile.columns, tile.depth, first === undefined ? 0 : 1];
+  const block = { rows: Math.min(tile.rows, rows), depth: Math.min(tile.depth, capacityOf(rowCount(x.type))) };
+  const parts = [experts, rows, columns, tile.rows, tile.columns, tile.depth, block.depth, first === undefined ? 0 : 1];
   const kernel = planner.kernels.get<GroupedWgradKernel>(
     ["grouped-wgrad", ...parts, ...[dY, x, out].map(pitchOf), ...[dY, x].map(realFormat)],
     () => ({
@@ -120,7 +124,7 @@ export function planGroupedWgrad(planner: NodePlanner, request: GroupedWgradRequ
       rows,
       columns,
       tile,
-      scratch: 2 * pitchOf(out) * 4,
+      ...wideningOf([dY, x], "rows", block, 2 * pitchOf(out) * 4),
     }),
   );
   planner.launch({

@@ -8,6 +8,7 @@ import { tileStep } from "../../targets/wasm/limits.ts";
 import { lineFloats } from "../layout.ts";
 import type { Count, KernelFacts, MatmulKernel, Operand, PlannedTensor } from "../plan.ts";
 import {
+  capacityOf,
   counted,
   countOperand,
   fixed,
@@ -25,7 +26,7 @@ import {
   write,
 } from "../planner.ts";
 import { packedWeight } from "./pack.ts";
-import { columnsOfA, realFormat, rowsOfA, stridesOfB } from "./strides.ts";
+import { columnsOfA, realFormat, rowsOfA, stridesOfB, wideningOf } from "./strides.ts";
 
 /** One product over tensors that are already planned; used by every skeleton that multiplies. */
 export interface Product {
@@ -73,6 +74,10 @@ export function launchProduct(planner: NodePlanner, product: Product): void {
   invariant(first === undefined || out.type.dtype === "f32", "a product is added to a state of f32");
   const formats = [a, b, out, ...(addend === undefined ? [] : [addend])].map(realFormat);
   const inScratch = formats.slice(2).includes("bf16") ? scratchTile(tile, out, addend) : undefined;
+  const block = {
+    rows: form === "TN" ? Math.min(tile.rows, rows) : Math.min(tile.rows, capacityOf(count)),
+    depth: Math.min(tile.depth, form === "TN" ? capacityOf(count) : depth),
+  };
   const kernel = planner.kernels.get<MatmulKernel>(
     [
       "matmul",
@@ -89,6 +94,7 @@ export function launchProduct(planner: NodePlanner, product: Product): void {
       pitchOf(out),
       added,
       ...formats,
+      ...(formats.includes("bf16") ? [block.rows, block.depth] : []),
     ],
     () => ({
       template: "matmul",
@@ -97,7 +103,12 @@ export function launchProduct(planner: NodePlanner, product: Product): void {
       b: stridesOfB(b),
       outPitch: pitchBytes(out),
       inScratch,
-      scratch: inScratch === undefined ? 0 : inScratch.pitch * tile.rows,
+      ...wideningOf(
+        [a, b],
+        form === "TN" ? "rows" : "depth",
+        block,
+        inScratch === undefined ? 0 : inScratch.pitch * tile.rows,
+      ),
       addend: added,
       counted: form === "TN" ? "depth" : "rows",
       rows,
