@@ -2,7 +2,8 @@
 // every code generator; kernels are compared with it.
 
 import type { ConstantRule, Graph, Node, Value } from "./graph/graph.ts";
-import { type DType, elementCount, type TensorType } from "./graph/types.ts";
+import { rounders } from "./graph/rounding.ts";
+import { elementCount, type TensorType } from "./graph/types.ts";
 import type { Tensor } from "./ops/contract.ts";
 import { opOf } from "./ops/index.ts";
 import { invariant } from "./source/diagnostic.ts";
@@ -13,8 +14,6 @@ export interface OracleOptions {
   /** Called after each node, with everything computed so far. */
   readonly observe?: (node: Node, dataOf: (value: Value) => Float64Array) => void;
 }
-
-const rounders: Record<DType, (value: number) => number> = { f32: Math.fround, i32: (value) => value };
 
 /** Holds the persistent tensors of a model by name, in f64, and runs graphs on them. */
 export class Oracle {

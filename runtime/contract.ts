@@ -19,7 +19,7 @@ export type ManifestLayout =
 /** A tensor's place: bytes from the start of its arena. Pitches are in elements. */
 export interface ManifestTensor {
   readonly name: string;
-  readonly dtype: "f32" | "i32";
+  readonly dtype: "f32" | "bf16" | "i32";
   readonly dims: readonly ManifestDim[];
   readonly layout: ManifestLayout;
   readonly arena: string;

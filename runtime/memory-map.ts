@@ -46,19 +46,51 @@ const widthOf = ({ dims }: ManifestTensor): number => dims.at(-1)?.size ?? 1;
 
 type Elements = Float32Array | Int32Array;
 
-/** Copies row-major values into a tensor's rows, from row `first` on. */
-export function copyIn(memory: Elements, address: number, tensor: ManifestTensor, data: Elements, first = 0): void {
+/** A device's memory as elements of each format. */
+export interface MemoryViews {
+  readonly f32: Float32Array;
+  readonly i32: Int32Array;
+  /** Upper halves of floats. */
+  readonly bf16: Uint16Array;
+}
+
+export const memoryViews = (memory: ArrayBufferLike): MemoryViews => ({
+  f32: new Float32Array(memory),
+  i32: new Int32Array(memory),
+  bf16: new Uint16Array(memory),
+});
+
+/** Copies row-major values into a tensor's rows, from row `first` on; they are rounded where it holds bf16. */
+export function copyIn(memory: MemoryViews, address: number, tensor: ManifestTensor, data: Elements, first = 0): void {
+  const { dtype } = tensor;
+  const elements = memory[dtype];
+  const values = dtype === "bf16" ? bf16From(data) : data;
   forEachRow(tensor, data.length, first, (row, start, count) => {
-    memory.set(data.subarray(start, start + count), address / 4 + row);
+    elements.set(values.subarray(start, start + count), address / elements.BYTES_PER_ELEMENT + row);
   });
 }
 
 /** Copies `data.length` values out of a tensor's rows, from row `first` on. */
-export function copyOut(memory: Elements, address: number, tensor: ManifestTensor, data: Elements, first = 0): void {
+export function copyOut(memory: MemoryViews, address: number, tensor: ManifestTensor, data: Elements, first = 0): void {
+  const { dtype } = tensor;
+  const elements = memory[dtype];
   forEachRow(tensor, data.length, first, (row, start, count) => {
-    data.set(memory.subarray(address / 4 + row, address / 4 + row + count), start);
+    const from = address / elements.BYTES_PER_ELEMENT + row;
+    const values = elements.subarray(from, from + count);
+    data.set(dtype === "bf16" ? floatsOf(values) : values, start);
   });
 }
+
+/** The nearest bf16 of every number, ties to even; what is no number stays none. */
+function bf16From(data: Elements): Uint16Array {
+  const floats = Float32Array.from(data);
+  return Uint16Array.from(new Uint32Array(floats.buffer), (bits, i) =>
+    Number.isNaN(floats[i]) ? (bits >>> 16) | 0x40 : (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16,
+  );
+}
+
+const floatsOf = (values: ArrayLike<number>): Float32Array =>
+  new Float32Array(Uint32Array.from(values, (upper) => upper << 16).buffer);
 
 function forEachRow(
   tensor: ManifestTensor,

@@ -2,19 +2,21 @@
 
 import { invariant } from "../source/diagnostic.ts";
 import { type Graph, GraphBuilder, type Node, type Value } from "./graph.ts";
+import type { TensorType } from "./types.ts";
 
 export class GraphCopy {
   readonly builder: GraphBuilder;
   readonly #source: Graph;
   readonly #values = new Map<Value, Value>();
 
-  constructor(source: Graph) {
+  /** `typeOf` says what a given value is from here on. */
+  constructor(source: Graph, typeOf: (given: Value) => TensorType = ({ type }) => type) {
     this.#source = source;
     this.builder = new GraphBuilder(source.name);
-    for (const value of source.given) this.#values.set(value, this.#give(value));
+    for (const value of source.given) this.#values.set(value, this.#give(value, typeOf(value)));
   }
 
-  #give({ name, type, storage, rule }: Value): Value {
+  #give({ name, storage, rule }: Value, type: TensorType): Value {
     invariant(storage !== "intermediate", `given value ${name} has no storage`);
     return this.builder.give(name, type, storage, rule);
   }
@@ -48,10 +50,12 @@ export class GraphCopy {
     return copied;
   }
 
-  /** A second node like `node` over other inputs; replaces nothing. */
-  clone(node: Node, inputs: readonly Value[], isRecomputed: boolean): Node {
+  /** A second node like `node` over other inputs, its outputs of other types if they are given; replaces nothing. */
+  clone(node: Node, inputs: readonly Value[], isRecomputed: boolean, types?: readonly TensorType[]): Node {
     const { op, attributes, path, direction, classes, key } = node;
-    const outputs = node.outputs.map(({ name, type, storage }) => ({ port: "", name, type, storage }));
+    const outputs = node.outputs.map(({ name, type, storage }, i) => {
+      return { port: "", name, type: types?.[i] ?? type, storage };
+    });
     return this.builder.node({ op, inputs, attributes, path, direction, classes, key, outputs, isRecomputed });
   }
 

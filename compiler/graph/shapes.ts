@@ -2,10 +2,11 @@
 // dimension; a name bound to two different ones is a shape mismatch.
 
 import { InvariantError, invariant } from "../source/diagnostic.ts";
-import { type Dim, type DType, printType, sameDim, type TensorType } from "./types.ts";
+import { type Dim, type DType, printType, sameDim, sameKind, type TensorType } from "./types.ts";
 
 export interface Port {
   readonly name: string;
+  /** f32 stands for any format of real numbers. */
   readonly dtype: DType;
   /** Names of dimensions; `...` stands for any number of leading ones, the same ones wherever it occurs. */
   readonly dims: readonly string[];
@@ -73,7 +74,7 @@ export function unify(sig: Signature, inputs: readonly TensorType[], path: strin
     const clash = (why: string): never => {
       throw new InvariantError(`${port.name} is ${printType(type)}: ${why} (${sig.text})`, path);
     };
-    if (type.dtype !== port.dtype) clash(`${port.dtype} needed`);
+    if (!sameKind(type.dtype, port.dtype)) clash(`${port.dtype} needed`);
     if (port.isVariadic) return;
     const hasLeading = port.dims[0] === "...";
     const named = hasLeading ? port.dims.slice(1) : port.dims;

@@ -1,11 +1,12 @@
 // What a tensor is before any target: dtype and named dimensions. Layout is decided per target, in kernels/.
 
-export type DType = "f32" | "i32";
+/** bf16 is the upper half of an f32: 8 bits of exponent, 8 of precision. */
+export type DType = "f32" | "bf16" | "i32";
 
-export const bytesOf: Record<DType, number> = { f32: 4, i32: 4 };
+export const bytesOf: Record<DType, number> = { f32: 4, bf16: 2, i32: 4 };
 
-/** Unit roundoff, for tolerances; 0 for exact types. */
-export const unitRoundoff: Record<DType, number> = { f32: 2 ** -24, i32: 0 };
+/** Unit roundoff, for tolerances; 0 for exact types. Arithmetic is in f32 whatever its operands are stored as. */
+export const unitRoundoff: Record<DType, number> = { f32: 2 ** -24, bf16: 2 ** -8, i32: 0 };
 
 /** A count that is known when a program runs: the name of a step value, or arithmetic on such. */
 export type LiveCount = number | string | readonly ["+" | "*" | "min" | "ceil_div", LiveCount, LiveCount];
@@ -53,6 +54,13 @@ export const sameDim = (a: Dim, b: Dim): boolean =>
 
 export const sameType = (a: TensorType, b: TensorType): boolean =>
   a.dtype === b.dtype && a.dims.length === b.dims.length && a.dims.every((d, i) => sameDim(d, b.dims[i]));
+
+/** Whether both are real numbers or both integers: what is stored narrower is read exactly. */
+export const sameKind = (a: DType, b: DType): boolean => (a === "i32") === (b === "i32");
+
+/** Whether types differ in their format at most. */
+export const sameShape = (a: TensorType, b: TensorType): boolean =>
+  sameKind(a.dtype, b.dtype) && sameType({ ...a, dtype: b.dtype }, b);
 
 /** `f32[tokens 2048, width 128]` */
 export function printType(type: TensorType): string {

@@ -2,7 +2,7 @@
 // no op, so what ops say about a node comes in as facts.
 
 import type { Graph, Node, Storage, Value } from "./graph.ts";
-import { printType, sameType, type TensorType } from "./types.ts";
+import { printType, sameShape, sameType, type TensorType } from "./types.ts";
 
 /** What verification asks about the op of a node. */
 export interface OpFacts {
@@ -186,12 +186,12 @@ function gradientEnds(graph: Graph, facts: OpFacts): Map<string, number> {
   return counts;
 }
 
-/** What is wrong with the types of a node's outputs; undefined if the op infers the same ones. */
+/** What is wrong with the types of a node's outputs; undefined if the op infers the same ones, in whatever format. */
 function inferenceFault(node: Node, facts: OpFacts): string | undefined {
   try {
     const types = facts.infer(node);
     if (types.length !== node.outputs.length) return `${node.outputs.length} outputs instead of ${types.length}`;
-    const wrong = node.outputs.find((output, i) => !sameType(output.type, types[i]));
+    const wrong = node.outputs.find((output, i) => !sameShape(output.type, types[i]));
     return wrong === undefined ? undefined : `${wrong.name} is ${printType(wrong.type)}, which the op does not infer`;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
@@ -236,8 +236,9 @@ export function verifySameMeaning(before: Graph, after: Graph, pass: string, fac
     .map(([what, old, now]) => `${pass} ${after.name}: ${what} was ${old.join(", ")} and is ${now.join(", ")}`);
 }
 
+/** Formats may change from pass to pass, shapes may not. */
 const resultsOf = ({ results }: Graph): string[] =>
-  [...results].map(([name, value]) => `${name} ${printType(value.type)}`).sort();
+  [...results].map(([name, { type }]) => `${name} ${printType({ ...type, dtype: "f32" })}`).sort();
 
 function updatedBy(graph: Graph, facts: OpFacts): string[] {
   const roots = new Map(graph.given.map((value) => [value, value.name]));

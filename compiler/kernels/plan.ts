@@ -4,7 +4,7 @@ import type { Formula } from "../formula/formula.ts";
 import type { PhasePlan } from "../formula/phases.ts";
 import type { Extent } from "../formula/terms.ts";
 import type { ConstantRule, Direction, Storage } from "../graph/graph.ts";
-import type { LiveCount, TensorType } from "../graph/types.ts";
+import type { DType, LiveCount, TensorType } from "../graph/types.ts";
 
 /** How a tensor lies in memory. Sizes in elements; every row starts on 16 bytes. */
 export type Layout =
@@ -91,6 +91,7 @@ export interface FormulaPort {
   readonly extent: Extent;
   /** Index into the table. */
   readonly operand: number;
+  readonly dtype: DType;
   /** Elements from row to row; 1 for a value per row. */
   readonly pitch: number;
   readonly laneStart: number;
@@ -119,15 +120,48 @@ export interface ColumnSumKernel {
   readonly columnsPerTile: number;
 }
 
-/** Strides of one operand of a matmul in bytes. */
+/** What kernels compute with; in bytes, a(i, k) of a product stands at i · row + k · depth. */
+export interface RowStrides {
+  readonly format: "f32" | "bf16";
+  readonly row: number;
+  readonly depth: number;
+}
+
+/** In bytes, b(k, j) of a product stands at (j / 16) · panel + k · depth, and then in the j % 16th element. */
+export interface PanelStrides {
+  readonly format: "f32" | "bf16";
+  readonly panel: number;
+  readonly depth: number;
+}
+
+/** Where blocks of narrow operands of a product lie in scratch once they are widened; bytes. */
+export interface Widening {
+  /** Whether a's elements stand side by side along the contraction, or along the output's rows. */
+  readonly aAlong: "depth" | "rows";
+  readonly aOffset: number;
+  readonly aPitch: number;
+  readonly bOffset: number;
+}
+
 export interface MatmulKernel {
   readonly template: "matmul";
   readonly facts: KernelFacts;
-  /** a(i, k) stands at i · row + k · depth. */
-  readonly a: { readonly row: number; readonly depth: number };
-  /** b(k, j) stands at (j / 16) · panel + k · depth + (j % 16) · 4. */
-  readonly b: { readonly panel: number; readonly depth: number };
+  readonly a: RowStrides;
+  readonly b: PanelStrides;
+  /** Bytes from row to row. */
   readonly outPitch: number;
+  /** Where output or addend are stored as bf16 a tile is summed in scratch; pitches in bytes. */
+  readonly inScratch:
+    | {
+        readonly pitch: number;
+        readonly out: "f32" | "bf16";
+        readonly addend: "f32" | "bf16";
+        readonly addendPitch: number;
+      }
+    | undefined;
+  readonly widening: Widening | undefined;
+  /** Bytes of scratch per thread. */
+  readonly scratch: number;
   readonly addend: "none" | "rows" | "state";
   /** Which extents come from the table at run time: rows of the output, or the contraction. */
   readonly counted: "rows" | "depth";
@@ -146,6 +180,8 @@ export interface PackKernel {
   readonly rows: number;
   readonly depth: number;
   readonly pitch: number;
+  /** Of the panels; the weight is f32. */
+  readonly format: "f32" | "bf16";
   readonly panelsPerTile: number;
 }
 
@@ -162,7 +198,7 @@ export interface MatmulHeadsKernel {
   readonly heads: number;
   readonly a: HeadPlace & { readonly pitch: number };
   /** As in a matmul, with bytes from head to head. */
-  readonly b: { readonly start: number; readonly step: number; readonly panel: number; readonly depth: number };
+  readonly b: PanelStrides & { readonly start: number; readonly step: number };
   readonly out: HeadPlace & { readonly pitch: number };
   readonly columns: number;
   readonly depth: number;
@@ -184,14 +220,22 @@ export interface PackHeadsKernel {
   readonly rows: number;
   readonly depth: number;
   readonly pitch: number;
+  /** Of the panels; the weight is f32. */
+  readonly format: "f32" | "bf16";
+}
+
+/** Rows in one format; bytes from row to row. */
+export interface StoredRows {
+  readonly format: "f32" | "bf16";
+  readonly pitch: number;
 }
 
 export interface GatherKernel {
   readonly template: "gather";
   readonly facts: KernelFacts;
   readonly width: number;
-  readonly tablePitch: number;
-  readonly outPitch: number;
+  readonly from: StoredRows;
+  readonly to: StoredRows;
   readonly rowsPerTile: number;
 }
 
@@ -210,8 +254,8 @@ export interface ScatterStoreKernel {
   readonly template: "scatter-store";
   readonly facts: KernelFacts;
   readonly width: number;
-  readonly rowsPitch: number;
-  readonly outPitch: number;
+  readonly from: StoredRows;
+  readonly to: StoredRows;
   readonly rowsPerTile: number;
 }
 
@@ -280,6 +324,9 @@ export interface AttentionPagedKernel extends AttentionNumbers {
   readonly template: "attention-paged";
   readonly facts: KernelFacts;
   readonly page: number;
+  /** What the caches hold. */
+  readonly kFormat: "f32" | "bf16";
+  readonly vFormat: "f32" | "bf16";
   /** The most rows of a row tile. */
   readonly queryChunk: number;
   /** Heads of one tile: all that share keys, or a part of them. */
@@ -291,10 +338,9 @@ export interface AttentionPagedKernel extends AttentionNumbers {
   readonly tilePitch: number;
 }
 
-/** Strides of the operands of a product in bytes; b(k, j) as in MatmulKernel. */
 interface ProductStrides {
-  readonly a: { readonly row: number; readonly depth: number };
-  readonly b: { readonly panel: number; readonly depth: number };
+  readonly a: RowStrides;
+  readonly b: PanelStrides;
   /** Elements from row to row. */
   readonly outPitch: number;
 }
@@ -306,6 +352,9 @@ export interface GroupedMatmulKernel extends ProductStrides {
   readonly experts: number;
   /** Bytes from expert to expert in b. */
   readonly expertBytes: number;
+  readonly widening: Widening | undefined;
+  /** Bytes of scratch per thread. */
+  readonly scratch: number;
   readonly columns: number;
   readonly depth: number;
   readonly tile: { readonly rows: number; readonly columns: number; readonly depth: number };
@@ -320,7 +369,8 @@ export interface GroupedWgradKernel extends ProductStrides {
   readonly rows: number;
   readonly columns: number;
   readonly tile: { readonly rows: number; readonly columns: number; readonly depth: number };
-  /** Bytes per thread: two rows of a tile, where the number of rows is odd. */
+  readonly widening: Widening | undefined;
+  /** Bytes per thread: two rows of a tile, where the number of rows is odd, and what is widened. */
   readonly scratch: number;
 }
 
@@ -384,7 +434,8 @@ export interface ExpertFractionsKernel {
 export interface DispatchKernel {
   readonly template: "dispatch";
   readonly facts: KernelFacts;
-  readonly width: number;
+  /** Bytes of a row, and from row to row. */
+  readonly rowBytes: number;
   readonly topK: number;
   readonly isWeighted: boolean;
   readonly choicePitch: number;

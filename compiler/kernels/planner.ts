@@ -6,8 +6,17 @@ import type { Op } from "../ops/contract.ts";
 import { describeNode, labelOf } from "../ops/formula-op.ts";
 import { invariant } from "../source/diagnostic.ts";
 import type { Note } from "../source/notes.ts";
-import { pitchOf, plannedTensor, tensorOf } from "./layout.ts";
-import type { Count, Kernel, KernelFacts, Launch, Operand, PlannedTensor, Use } from "./plan.ts";
+import { elementBytes, pitchBytes, pitchOf, plannedTensor, tensorOf } from "./layout.ts";
+import {
+  type Count,
+  capacityOf,
+  type Kernel,
+  type KernelFacts,
+  type Launch,
+  type Operand,
+  type PlannedTensor,
+  type Use,
+} from "./plan.ts";
 
 /** Rows, columns and contraction length of a matmul's work item. */
 export interface MatmulTile {
@@ -20,8 +29,25 @@ export interface MatmulTile {
 export class DerivedTensors {
   readonly #launches = new Map<string, { readonly tensor: PlannedTensor; readonly launch: Launch }>();
 
-  get launches(): readonly Launch[] {
-    return [...this.#launches.values()].map(({ launch }) => launch);
+  /** By name: copies that are made only if a launch reads them, and the parameters that they are copies of. */
+  readonly #offers = new Map<string, { readonly master: PlannedTensor; readonly launch: Launch }>();
+
+  /** What makes all copies that there are to be; with `all` also those that nothing reads. */
+  launchesFor(readers: readonly Launch[], all: boolean): readonly Launch[] {
+    const names = new Set(
+      readers.flatMap(({ operands }) => operands.flatMap((o) => (o.kind === "tensor" ? [o.tensor.name] : []))),
+    );
+    const wanted = [...this.#offers].filter(([name]) => all || names.has(name));
+    return [...this.#launches.values(), ...wanted.map(([, offer]) => offer)].map(({ launch }) => launch);
+  }
+
+  offer({ name }: PlannedTensor, master: PlannedTensor, launch: Launch): void {
+    if (!this.#offers.has(name)) this.#offers.set(name, { master, launch });
+  }
+
+  /** What a working copy is a copy of. */
+  masterOf({ name }: PlannedTensor): PlannedTensor | undefined {
+    return this.#offers.get(name)?.master;
   }
 
   get(name: string, make: () => { tensor: PlannedTensor; launch: Launch }): PlannedTensor {
@@ -100,6 +126,11 @@ export class NodePlanner {
       this.#tensors.set(value, tensor);
     }
     return tensor;
+  }
+
+  /** Says where a value lies, where that is not memory of the run. */
+  place(value: Value, tensor: PlannedTensor): void {
+    this.#tensors.set(value, tensor);
   }
 
   input(index: number): PlannedTensor {
@@ -225,4 +256,4 @@ export function rowsPerTile(width: number): number {
   return Math.max(1, Math.min(512, Math.floor(16384 / Math.max(1, width))));
 }
 
-export { pitchOf };
+export { capacityOf, elementBytes, pitchBytes, pitchOf };

@@ -45,8 +45,12 @@ export function planTarget({ graphs, updates, tileOf, keepsAll = false }: PlanRe
   const derived = new DerivedTensors();
   const shared = { derived, kernels: new SharedKernels(), tileOf };
   const selections = graphs.map((graph) => ({ graph, selection: selectKernels(graph, shared) }));
+  const copies = derived.launchesFor(
+    selections.flatMap(({ selection }) => selection.launches),
+    keepsAll,
+  );
   const programs = selections.map(({ graph, selection }) => {
-    const launches = updates.has(graph.name) ? [...selection.launches, ...derived.launches] : selection.launches;
+    const launches = updates.has(graph.name) ? [...selection.launches, ...copies] : selection.launches;
     const results = new Map<string, PlannedTensor>();
     for (const [name, value] of graph.results) {
       const tensor = selection.tensors.get(value);
@@ -55,7 +59,7 @@ export function planTarget({ graphs, updates, tileOf, keepsAll = false }: PlanRe
     return makeProgram(graph.name, launches, results, keepsAll);
   });
   // `derive` makes the copies after parameters were loaded.
-  programs.push(makeProgram("derive", derived.launches, new Map(), keepsAll));
+  programs.push(makeProgram("derive", copies, new Map(), keepsAll));
   const persistent = placePersistent(programs.flatMap((program) => program.persistent));
   const activations = Math.max(0, ...programs.map((program) => program.activationBytes));
   return {

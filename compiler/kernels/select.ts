@@ -8,6 +8,7 @@ import type { Note } from "../source/notes.ts";
 import type { Launch, PlannedTensor } from "./plan.ts";
 import { NodePlanner, type PlannerShared } from "./planner.ts";
 import { planAttention, planAttentionBackward, planAttentionPaged } from "./skeletons/attention.ts";
+import { planWorkingCopy } from "./skeletons/convert.ts";
 import { planLinearCrossEntropy } from "./skeletons/cross-entropy.ts";
 import {
   planCombine,
@@ -55,6 +56,7 @@ const skeletons: { readonly [S in SkeletonName]: SkeletonPlanner<Extract<Skeleto
     combine_dots: planCombineDots,
     grouped_matmul: planGroupedMatmul,
     grouped_wgrad: planGroupedWgrad,
+    working_copy: planWorkingCopy,
   };
 
 export function selectKernels(graph: Graph, shared: Omit<PlannerShared, "tensors">): Selection {

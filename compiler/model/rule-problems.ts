@@ -21,7 +21,9 @@ export function ruleProblems(
   const total = <R extends Omit<SelectorRule, "isTotal">>(rules: readonly R[]): SelectorRule[] =>
     rules.map(({ selector, key }) => ({ selector, key, isTotal: true }));
   const lists: SelectorRule[][] = [
-    spec.precision.map(({ selector, key, signature }) => ({ selector, key, isTotal: isTotal(signature) })),
+    spec.precision.flatMap(({ selector, key, signature, isImplied }) =>
+      isImplied === true ? [] : [{ selector, key, isTotal: isTotal(signature) }],
+    ),
     spec.recompute.map(({ selector, key }) => ({ selector, key, isTotal: false })),
   ];
   const weighted = operationsOf(

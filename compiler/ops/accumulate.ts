@@ -28,6 +28,8 @@ export const accumulate = defineFormulaOp<null>({
     outputs: [plainView("y", 0)],
   }),
   inPlace: [[0, 0]],
+  // A gradient is a sum in f32.
+  rounds: [],
   absorbable: "accumulate",
   recompute: "never",
   gradient: noGradient("it runs after the gradients"),

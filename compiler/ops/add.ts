@@ -26,6 +26,8 @@ export const add = defineFormulaOp<null>({
     inputs: [plainView("a", 0), plainView("b", 1)],
     outputs: [plainView("sum", 0)],
   }),
+  // The sum is rounded once, where it is stored.
+  rounds: [],
   absorbable: "add",
   // Both gradients are the adjoint itself: no node.
   gradient: { kind: "separate", build: ({ dOutputs: [d] }) => [d, d] },

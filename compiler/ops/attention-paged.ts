@@ -66,6 +66,7 @@ export const attentionPaged: Op<PagedAttentionAttributes> = {
   shapes,
   infer: inferBy<PagedAttentionAttributes>(shapes, (attributes, [q]) => ({ results: resultsOf(attributes, q) })),
   ...standsAlone,
+  formats: () => ({ first: [0], second: [1, 2], results: [0] }),
   reference: (inputs, node) => [attend(inputs, node).values],
   bounds: (inputs, node) => [attend(inputs, node).bounds],
   gradient: noGradient("serving computes no gradients"),

@@ -120,6 +120,7 @@ export const attention: Op<AttentionAttributes> = {
     results: resultsOf(attributes, q),
   })),
   ...standsAlone,
+  formats: () => ({ first: [0], second: [1, 2], results: [0] }),
   reference: (inputs, node) => attend(inputs, node).values,
   bounds: (inputs, node) => attend(inputs, node).bounds,
   gradient: {
@@ -200,6 +201,7 @@ export const attentionBackward: Op<AttentionAttributes> = {
   shapes: backwardShapes,
   infer: inferBy(backwardShapes),
   ...standsAlone,
+  formats: () => ({ first: [0, 6], second: [1, 2], results: [0, 1, 2] }),
   reference: (inputs, node) => attendBackward(inputs, node).values,
   bounds: (inputs, node) => attendBackward(inputs, node).bounds,
   gradient: noGradient("gradients of gradients are not needed for training"),

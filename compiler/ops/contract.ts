@@ -67,12 +67,31 @@ export interface Op<A = unknown> {
   readonly recompute: RecomputeClass;
   /** The formula with its operands' views, where the op is one: fusion composes it. */
   readonly binding: (node: Node) => FormulaBinding | undefined;
+  /** What a precision rule's formats are about. */
+  readonly formats: (node: Node) => FormatPorts;
   /** How neighbours can be folded into this op's kernel. */
   readonly absorb: (node: Node) => Absorption;
   /** What this op is to a neighbour that may absorb it: input 0 + input 1, or state, value, first. */
   readonly absorbable: "add" | "accumulate" | undefined;
   readonly kernels: Readonly<Record<TargetName, readonly KernelChoice[]>>;
 }
+
+/** Which of a node's values the formats of `first * second -> accumulator -> result` are about. */
+export interface FormatPorts {
+  /** Inputs that are rounded to the first operand's format where they are stored in a wider one. */
+  readonly first: readonly number[];
+  readonly second: readonly number[];
+  /** Outputs that are stored in the result's format; all others (statistics, losses, gradients of weights) are f32. */
+  readonly results: readonly number[];
+  /** An output that is stored as this input is: values are moved, not computed. */
+  readonly moves?: { readonly output: number; readonly input: number };
+}
+
+/** An op that reads what there is and whose results are statistics or state. */
+export const noFormats: FormatPorts = { first: [], second: [], results: [] };
+
+/** An op that reads what there is and stores its first output in the result's format. */
+export const storesResult: FormatPorts = { ...noFormats, results: [0] };
 
 export interface GradientRequest {
   readonly node: Node;
@@ -127,6 +146,7 @@ export interface Absorption {
 export const standsAlone = {
   inPlace: [],
   binding: () => undefined,
+  formats: () => noFormats,
   absorb: () => ({}),
   absorbable: undefined,
 } as const satisfies Partial<Op>;

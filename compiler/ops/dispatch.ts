@@ -1,7 +1,17 @@
 // Moves rows of tokens to their experts and back, with and without weights: each is the other's gradient.
 
 import { type Dim, elementCount, type TensorType, unitRoundoff, widthOf } from "../graph/types.ts";
-import { always, exactBounds, inferBy, noGradient, type Op, placeOf, standsAlone, type Tensor } from "./contract.ts";
+import {
+  always,
+  exactBounds,
+  inferBy,
+  noGradient,
+  type Op,
+  placeOf,
+  standsAlone,
+  storesResult,
+  type Tensor,
+} from "./contract.ts";
 import { chainLength } from "./formula-binding.ts";
 
 const source = "Shazeer et al., arXiv:1701.06538; DeepSeekMoE, arXiv:2401.06066";
@@ -48,6 +58,7 @@ export const dispatch: Op<null> = {
   shapes: dispatchShapes,
   infer: inferBy<null>(dispatchShapes, ownRouted(1)),
   ...standsAlone,
+  formats: () => storesResult,
   reference: ([x, from, place]) => [dispatched(x, from.data, widthOf(place.type))],
   bounds: exactBounds,
   gradient: {
@@ -80,6 +91,7 @@ export const dispatchWeighted: Op<null> = {
   shapes: weightedShapes,
   infer: inferBy<null>(weightedShapes, ownRouted(1)),
   ...standsAlone,
+  formats: () => storesResult,
   reference: ([x, from, weights]) => [dispatched(x, from.data, widthOf(weights.type), weights.data)],
   bounds: ([x, from, weights]) => {
     const values = dispatched(x, from.data, widthOf(weights.type), weights.data);
@@ -111,6 +123,7 @@ export const combine: Op<null> = {
   shapes: combineShapes,
   infer: inferBy(combineShapes),
   ...standsAlone,
+  formats: () => storesResult,
   reference: ([rows, weights, place, , addend]) => {
     const sums = combined(rows, place, (value, choice) => value * weights.data[choice]);
     return [addend === undefined ? sums : sums.map((sum, i) => sum + addend.data[i])];
@@ -162,6 +175,7 @@ export const combineSum: Op<null> = {
   shapes: sumShapes,
   infer: inferBy(sumShapes),
   ...standsAlone,
+  formats: () => storesResult,
   reference: ([rows, place, addend]) => {
     const sums = combined(rows, place, (value) => value);
     return [addend === undefined ? sums : sums.map((sum, i) => sum + addend.data[i])];

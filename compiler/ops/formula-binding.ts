@@ -150,7 +150,7 @@ export const chainLength = (count: number): number => (count <= 128 ? count : 12
 /** What rounding may do to each output of a node that is a formula. */
 export function boundBinding(binding: FormulaBinding, inputs: readonly Tensor[], node: Node): Float64Array[] {
   const space = spaceOf(binding, node);
-  const unit = unitRoundoff[node.outputs[0].type.dtype];
+  const unit = unitRoundoff.f32;
   const { bounds } = evaluateWithBounds(binding.formula, readInputs(binding, inputs, space), space, {
     unit,
     chain: chainLength,

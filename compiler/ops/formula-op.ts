@@ -15,6 +15,7 @@ import {
   type Absorption,
   attributesOf,
   type Emitter,
+  type FormatPorts,
   type Gradient,
   type GradientRequest,
   type Op,
@@ -68,6 +69,8 @@ export interface FormulaOpDefinition<A> {
   /** Outputs that the backward pass reads instead of computing them again. */
   readonly keep?: readonly string[];
   readonly inPlace?: Op["inPlace"];
+  /** Inputs that a precision rule may have rounded before they are read; all whole rows, if it does not say. */
+  readonly rounds?: readonly number[];
   readonly recompute?: RecomputeClass;
   readonly gradient?: Op["gradient"];
   readonly absorbable?: Op["absorbable"];
@@ -118,11 +121,31 @@ export function defineFormulaOp<A>(definition: FormulaOpDefinition<A>): Op<A> {
       const [only, ...others] = bindingsOf(node);
       return others.length === 0 ? only : undefined;
     },
+    formats: (node) => formulaFormats(bindingsOf(node), definition),
     absorb: (node) => absorptionOf(node, bindingsOf(node), definition),
     absorbable: definition.absorbable,
     kernels: { wasm: [formulaKernel(bindingsOf)] },
   };
   return op;
+}
+
+/** Whole rows are stored in the formats of the rules; numbers per row or column are statistics, or gradients of parameters. */
+function formulaFormats(
+  bindings: readonly FormulaBinding[],
+  { inPlace = [], rounds }: Pick<FormulaOpDefinition<never>, "inPlace" | "rounds">,
+): FormatPorts {
+  const inputs = bindings.flatMap((binding) =>
+    binding.inputs.filter((view) => extentOfInput(binding, view.port) === ELEMENT).map((view) => view.operand),
+  );
+  const outputs = bindings.flatMap((binding) =>
+    binding.outputs.filter((view) => extentOfOutput(binding, view.port) === ELEMENT).map((view) => view.operand),
+  );
+  const [states, contents] = [inPlace.map(([, input]) => input), inPlace.map(([output]) => output)];
+  return {
+    first: rounds ?? [...new Set(inputs)].filter((input) => !states.includes(input)),
+    second: [],
+    results: [...new Set(outputs)].filter((output) => !contents.includes(output)),
+  };
 }
 
 /** Every formula leaves 0 where others write. */

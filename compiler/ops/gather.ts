@@ -1,7 +1,18 @@
 // Rows of a table by index, and the gradient that adds rows back in a fixed order.
 
 import { elementCount, unitRoundoff, widthOf } from "../graph/types.ts";
-import { always, exactBounds, inferBy, noGradient, type Op, placeOf, standsAlone, type Tensor } from "./contract.ts";
+import {
+  always,
+  exactBounds,
+  inferBy,
+  noFormats,
+  noGradient,
+  type Op,
+  placeOf,
+  standsAlone,
+  storesResult,
+  type Tensor,
+} from "./contract.ts";
 
 const gatherShapes = "table[entries, width], index:i32[rows] -> y[rows, width]";
 
@@ -13,6 +24,11 @@ export const gather: Op<null> = {
   shapes: gatherShapes,
   infer: inferBy(gatherShapes),
   ...standsAlone,
+  // A table of angles is exact enough in f32 only, and rows that a node computed stay as it stored them.
+  formats: ({ inputs: [table] }) => {
+    if (table.storage === "constant") return noFormats;
+    return table.storage === "intermediate" ? { ...noFormats, moves: { output: 0, input: 0 } } : storesResult;
+  },
   reference: ([table, index]) => {
     const width = widthOf(table.type);
     const result = new Float64Array(index.data.length * width);
@@ -67,7 +83,7 @@ export const scatterAdd: Op<ScatterAttributes> = {
   reference: (inputs, node) => [scattered(inputs, node.outputs[0].type.dims[0].size, (x) => x)],
   bounds: (inputs, node) => {
     const entries = node.outputs[0].type.dims[0].size;
-    const unit = unitRoundoff[node.outputs[0].type.dtype];
+    const unit = unitRoundoff.f32;
     const longest = countsOf(inputs[1].data, entries).reduce((a, b) => Math.max(a, b)) + 1;
     return [scattered(inputs, entries, Math.abs).map((magnitude) => longest * unit * magnitude)];
   },

@@ -87,10 +87,11 @@ function groupedOp({ form, formula, shapes, ...definition }: RowsDefinition): Op
     shapes,
     infer: inferBy(shapes),
     ...standsAlone,
+    formats: () => ({ first: [0], second: [1], results: [0] }),
     reference: (inputs) => [rowProducts(form, inputs, multiply)],
-    bounds: (inputs, node) => {
+    bounds: (inputs) => {
       const [, out, inner] = inputs[1].type.dims.map(({ size }) => size);
-      const unit = unitRoundoff[node.outputs[0].type.dtype] * ((form === "NT" ? inner : out) + 1);
+      const unit = unitRoundoff.f32 * ((form === "NT" ? inner : out) + 1);
       return [rowProducts(form, inputs, magnitude).map((sum) => unit * sum)];
     },
     flops: (node) => flops(node.inputs[0].type, node.inputs[1].type),
@@ -162,6 +163,7 @@ export const groupedWgrad: Op<GroupedAttributes> = {
     }),
   ),
   ...standsAlone,
+  formats: () => ({ first: [0], second: [1], results: [] }),
   reference: (inputs, node) => {
     const sums = weightGradient(inputs, inputs[2].data.length, multiply);
     const extra = added(inputs, node);

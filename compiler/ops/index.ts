@@ -1,6 +1,7 @@
 // The list of all operations.
 
 import type { GraphBuilder, Node, NodePlace, Value } from "../graph/graph.ts";
+import type { DType } from "../graph/types.ts";
 import { invariant } from "../source/diagnostic.ts";
 import { accumulate } from "./accumulate.ts";
 import { activation } from "./activation.ts";
@@ -10,6 +11,7 @@ import { addBias } from "./add-bias.ts";
 import { attention, attentionBackward } from "./attention.ts";
 import { attentionPaged } from "./attention-paged.ts";
 import { balanceLoss, loads, moveChoiceBias, routerZLoss, spread } from "./balance.ts";
+import { cast } from "./cast.ts";
 import { joinColumns, splitColumns } from "./columns.ts";
 import type { Emitter, Op } from "./contract.ts";
 import { combine, combineDots, combineSum, dispatch, dispatchWeighted } from "./dispatch.ts";
@@ -81,6 +83,7 @@ const list = [
   linearCrossEntropyTraining,
   linearCrossEntropyAccumulate,
   derivedFormula,
+  cast,
   accumulate,
   sumAll,
   globalNorm,
@@ -96,8 +99,8 @@ export function opOf(node: Node): Op {
   return op;
 }
 
-/** The emitter that infers output types from the op. */
-export function emitterFor(builder: GraphBuilder): Emitter {
+/** The emitter that infers output types from the op; `dtypes` are what outputs of real numbers are stored as. */
+export function emitterFor(builder: GraphBuilder, dtypes: readonly DType[] = []): Emitter {
   return {
     builder,
     emit<A>(op: Op<A>, inputs: readonly Value[], attributes: A, place: NodePlace): readonly Value[] {
@@ -109,7 +112,8 @@ export function emitterFor(builder: GraphBuilder): Emitter {
       const states = new Map(op.inPlace.map(([output, input]) => [output, inputs[input]]));
       const outputs = ports.map((port, i) => {
         const state = states.get(i);
-        return state === undefined ? port : { ...port, storage: state.storage, name: state.name };
+        if (state !== undefined) return { ...port, type: state.type, storage: state.storage, name: state.name };
+        return { ...port, type: { ...port.type, dtype: dtypes[i] ?? port.type.dtype } };
       });
       const { path, direction, classes, key } = place;
       return builder.node({ op: op.name, inputs, attributes, outputs, path, direction, classes, key }).outputs;

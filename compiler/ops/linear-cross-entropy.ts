@@ -135,6 +135,7 @@ export const linearCrossEntropy: Op<null> = {
   shapes,
   infer: inferBy(shapes),
   ...standsAlone,
+  formats: () => ({ first: [0], second: [1], results: [] }),
   reference: ([hidden, weight, targets]) => [lossesOf(hidden, weight, targets.data, 0).losses],
   bounds: (inputs) => [boundsOf(inputs, crossEntropy(), undefined).losses],
   gradient: {
@@ -174,6 +175,7 @@ export const linearCrossEntropyTraining: Op<null> = {
     "losses as linear_cross_entropy; d_x = scale · (softmax(x) - onehot(target)); d_hidden = d_x · weight; d_weight = d_xᵀ · hidden",
   shapes: trainingShapes,
   infer: inferBy(trainingShapes),
+  formats: () => ({ first: [0], second: [1], results: [1] }),
   reference: ([hidden, weight, targets, scale, state, first]) => {
     const { losses, dHidden, dWeight } = lossesOf(hidden, weight, targets.data, scale.data[0]);
     const isAdded = state !== undefined && first.data[0] === 0;

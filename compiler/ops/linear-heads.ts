@@ -64,10 +64,11 @@ function headsOp({ name, summary, formula, shapes, out, parts }: HeadsDefinition
       out: out(attributes, weight.dims[weight.dims.length - 1]),
     })),
     ...standsAlone,
+    formats: () => ({ first: [0], second: [1], results: [0] }),
     reference: (inputs, node) => [products(inputs, node, partsOf(node), (x) => x)],
     bounds: (inputs, node) => {
       const { aColumns } = partsOf(node);
-      const unit = unitRoundoff[node.outputs[0].type.dtype];
+      const unit = unitRoundoff.f32;
       // Columns that are copied are exact.
       const magnitude = products(inputs, node, { ...partsOf(node), copied: undefined }, Math.abs);
       return [magnitude.map((value) => (aColumns.size + 1) * unit * value)];

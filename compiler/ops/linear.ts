@@ -89,7 +89,7 @@ function matmulOp(definition: MatmulDefinition): Op<MatmulAttributes> {
       return [extra === undefined ? result : result.map((value, i) => value + extra[i])];
     },
     bounds: (inputs, node) => {
-      const unit = unitRoundoff[node.outputs[0].type.dtype];
+      const unit = unitRoundoff.f32;
       const { k } = sizesOf(form, inputs[0].type, inputs[1].type);
       const magnitude = product(form, inputs[0], inputs[1], (x, y) => Math.abs(x * y));
       const extra = added(inputs, attributesOf(op, node).accumulates);
@@ -100,6 +100,8 @@ function matmulOp(definition: MatmulDefinition): Op<MatmulAttributes> {
       return 2 * m * n * k;
     },
     binding: () => undefined,
+    // The gradient of a weight is a sum in f32.
+    formats: () => ({ first: [0], second: [1], results: form === "TN" ? [] : [0] }),
     absorbable: undefined,
     kernels: always("it is a product of two matrices", (node) =>
       matmulRequest(form, node, attributesOf(op, node).accumulates),

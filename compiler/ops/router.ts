@@ -154,6 +154,8 @@ export const router: Op<RouterAttributes> = {
   shapes,
   infer: inferBy<RouterAttributes>(shapes, ({ topK }) => ({ top_k: dim("top_k", topK) })),
   ...standsAlone,
+  // Scores and weights are what the choice was made by.
+  formats: () => ({ first: [0], second: [1], results: [] }),
   reference: route,
   bounds,
   gradient: { kind: "separate", build: (request) => routerGradient(request) },

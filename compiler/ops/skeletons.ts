@@ -270,7 +270,15 @@ export interface GroupedWgradRequest {
   readonly accumulate: { readonly state: Input; readonly first: Input } | undefined;
 }
 
+/** A parameter in another format, for products to read. */
+export interface WorkingCopyRequest {
+  readonly skeleton: "working_copy";
+  readonly from: Input;
+  readonly out: Output;
+}
+
 export type SkeletonRequest =
+  | WorkingCopyRequest
   | FormulaRequest
   | MatmulRequest
   | MatmulHeadsRequest

@@ -3,7 +3,6 @@
 
 import { type Graph, type Node, readersOf, type Value } from "../graph/graph.ts";
 import { GraphCopy, withoutDeadNodes } from "../graph/rewrite.ts";
-import type { Emitter } from "../ops/contract.ts";
 import { emitterFor, opOf } from "../ops/index.ts";
 
 /** `neighbour` disappears: `node` computes its output from then on. */
@@ -17,7 +16,6 @@ interface Match {
 export function fuse(graph: Graph): Graph {
   const matches = findMatches(graph);
   const copy = new GraphCopy(graph);
-  const emitter = emitterFor(copy.builder);
   const folded = new Set<Node>();
   for (const node of graph.nodes) {
     if (folded.has(node)) continue;
@@ -26,7 +24,7 @@ export function fuse(graph: Graph): Graph {
       copy.copy(node);
       continue;
     }
-    const outputs = emitFused(match, copy, emitter);
+    const outputs = emitFused(match, copy);
     node.outputs.forEach((output, i) => {
       copy.replace(output, outputs[i]);
     });
@@ -68,7 +66,10 @@ function isReady({ node, output, neighbour }: Match, copy: GraphCopy): boolean {
   return neighbour.inputs.every((input) => input === node.outputs[output] || copy.has(input));
 }
 
-function emitFused({ node, output, neighbour }: Match, copy: GraphCopy, emitter: Emitter): readonly Value[] {
+function emitFused({ node, output, neighbour }: Match, copy: GraphCopy): readonly Value[] {
+  // The sum is stored as the neighbour stores it: what was rounded in between is not, any more.
+  const dtypes = node.outputs.map(({ type }, i) => (i === output ? neighbour.outputs[0].type : type).dtype);
+  const emitter = emitterFor(copy.builder, dtypes);
   const { add, accumulate } = opOf(node).absorb(node);
   const inputs = node.inputs.map((input) => copy.valueOf(input));
   if (opOf(neighbour).absorbable === "add" && add !== undefined) {

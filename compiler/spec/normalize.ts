@@ -7,7 +7,7 @@ import { modelMap } from "./normalize-model.ts";
 import { type Ordered, ordered, scheduleValue } from "./ordered.ts";
 import { languageVersion } from "./schema.ts";
 import type { Selector } from "./selector.ts";
-import type { DataSpec, Distribution, Signature, Spec, TrainSpec } from "./spec.ts";
+import type { DataSpec, Distribution, PrecisionRule, Spec, TrainSpec } from "./spec.ts";
 
 export function normalizeSpec(spec: Spec): string {
   const { name, model, precision, tiles, recompute, data, train, serve } = spec;
@@ -21,7 +21,7 @@ export function normalizeSpec(spec: Spec): string {
     ["name", name],
     ["formulas", formulas.length > 0 ? ordered(...formulas) : undefined],
     ["model", modelMap(model, train?.steps)],
-    ["precision", precision.map(({ selector, signature }) => precisionEntry(selectorText(selector), signature))],
+    ["precision", precision.filter(({ isImplied }) => isImplied !== true).map(precisionEntry)],
     ["tiles", tiles.length > 0 ? ordered(["wasm", ordered(...wasm)]) : undefined],
     ["recompute", recompute.map(({ selector }) => selectorText(selector))],
     ["data", data && dataMap(data)],
@@ -79,12 +79,15 @@ export function selectorText({ syntax, directions }: Selector): string {
     .join(", ");
 }
 
-function precisionEntry(selector: string, { operands, accumulator, result }: Signature): string | Ordered {
-  const formats = [...operands, accumulator, result];
-  const isOneFormat = operands.length === 1 && formats.every((format) => format === formats[0]);
-  if (isOneFormat && selector === "all" && formats[0] !== undefined) return formats[0];
+function precisionEntry({ selector: about, signature, recipe }: PrecisionRule): string | Ordered {
+  if (recipe !== undefined) return recipe;
+  const { operands, accumulator, result } = signature;
+  const selector = selectorText(about);
   const words = (format: string | undefined) => format ?? "_";
-  if (isOneFormat) return ordered([selector, words(formats[0])]);
+  const [only] = operands;
+  const isOneFormat = operands.length === 1 && result === only && accumulator === (only && "f32");
+  if (isOneFormat && selector === "all" && only === "f32") return only;
+  if (isOneFormat) return ordered([selector, words(only)]);
   return ordered([selector, [operands.map(words).join(" * "), words(accumulator), words(result)].join(" -> ")]);
 }
 

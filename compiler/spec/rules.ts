@@ -15,11 +15,32 @@ import type { Section } from "./section.ts";
 import { everyOperation, readSelector, type Selector } from "./selector.ts";
 import type { Distribution, Format, PrecisionRule, RecomputeRule, Signature, TileRule } from "./spec.ts";
 
-const formats: readonly Format[] = ["f32"];
+const formats: readonly Format[] = ["f32", "bf16"];
+/** What partial sums are added in. */
+const accumulators: readonly Format[] = ["f32"];
 
-/** Recipes by name; each is a list of rules, of which `f32` needs one. */
-const recipes: ReadonlyMap<string, Signature> = new Map([
-  ["f32", { operands: ["f32"], accumulator: "f32", result: "f32" }],
+interface Recipe {
+  /** The rule for all operations. */
+  readonly signature: Signature;
+  /** Rules for some, by the names of what they are about. */
+  readonly exceptions: readonly { readonly names: readonly string[]; readonly signature: Signature }[];
+}
+
+const onlyF32: Signature = { operands: ["f32"], accumulator: "f32", result: "f32" };
+
+/** bf16 loses choices of experts that lie close together, and a loss's last digits: DeepSeek-V3, arXiv:2412.19437, section 3.3.1. */
+const recipes: ReadonlyMap<string, Recipe> = new Map<string, Recipe>([
+  ["f32", { signature: onlyF32, exceptions: [] }],
+  [
+    "bf16",
+    {
+      signature: { operands: ["bf16"], accumulator: "f32", result: "bf16" },
+      exceptions: [
+        { names: ["router"], signature: onlyF32 },
+        { names: ["head", "loss"], signature: { operands: ["bf16", "bf16"], accumulator: "f32", result: "f32" } },
+      ],
+    },
+  ],
 ]);
 
 /** Larger tiles than any cache; it keeps products of extents exact. */
@@ -62,9 +83,9 @@ export function readPrecision(root: Section): PrecisionRule[] {
   return node.items.flatMap((item, i): PrecisionRule[] => {
     const key = `precision[${i}]`;
     if (item.kind === "scalar" && typeof item.value === "string" && !faulty.has(item)) {
-      const rule = recipeRule(item.value, item.place, key);
-      if (rule === undefined) diagnostics.add(say.unknownRecipe(item.value, [...recipes.keys()], item.place));
-      return rule === undefined ? [] : [rule];
+      const rules = recipeRules(item.value, item.place, key);
+      if (rules.length === 0) diagnostics.add(say.unknownRecipe(item.value, [...recipes.keys()], item.place));
+      return rules;
     }
     return readEntries(root, item, key, "with").flatMap(({ selector, value }) => {
       const syntax = parsePrecision(value.text, diagnostics);
@@ -75,13 +96,20 @@ export function readPrecision(root: Section): PrecisionRule[] {
 }
 
 function defaultPrecision(root: Section): PrecisionRule[] {
-  const rules = root.fallbackItems("precision").map((name, i) => recipeRule(name, root.place, `precision[${i}]`));
-  return rules.flatMap((rule) => rule ?? []);
+  return root.fallbackItems("precision").flatMap((name, i) => recipeRules(name, root.place, `precision[${i}]`));
 }
 
-function recipeRule(name: string, place: Place, key: string): PrecisionRule | undefined {
-  const signature = recipes.get(name);
-  return signature && { selector: everyOperation(place), signature, key };
+/** The rules of a recipe, the one for all first; none where no recipe has the name. */
+function recipeRules(recipe: string, place: Place, key: string): PrecisionRule[] {
+  const found = recipes.get(recipe);
+  if (found === undefined) return [];
+  const { signature, exceptions } = found;
+  return [
+    { selector: everyOperation(place), signature, key, recipe },
+    ...exceptions.map((rule): PrecisionRule => {
+      return { selector: named(rule.names, place), signature: rule.signature, key, isImplied: true };
+    }),
+  ];
 }
 
 function signatureOf(syntax: PrecisionSyntax, text: ExpressionText, diagnostics: Diagnostics): Signature | undefined {
@@ -97,8 +125,17 @@ function signatureOf(syntax: PrecisionSyntax, text: ExpressionText, diagnostics:
     return undefined;
   }
   const read = ({ name }: FormatSyntax) => formatOf(name);
-  const [accumulator, result] = isOneFormat ? [operands[0], operands[0]] : stages;
-  return { operands: operands.map(read), accumulator: read(accumulator), result: read(result) };
+  if (isOneFormat) {
+    const only = read(operands[0]);
+    return { operands: [only], accumulator: only && accumulators[0], result: only };
+  }
+  const [accumulator, result] = stages;
+  const sum = read(accumulator);
+  if (sum !== undefined && !accumulators.includes(sum)) {
+    diagnostics.add(say.accumulatorFormat(sum, accumulators, text.place(accumulator.span)));
+    return undefined;
+  }
+  return { operands: operands.map(read), accumulator: sum, result: read(result) };
 }
 
 function formatOf(name: string): Format | undefined {
@@ -157,18 +194,18 @@ export function readInit(train: Section): InitRule[] {
   const first = rules.length > 0 && isNamed(rules[0].selector, "all") ? rules.splice(0, 1) : [];
   const all = first.length > 0 || text === undefined ? first : initRule(train, everyOperation(train.place), text, path);
   if (rules.some(({ selector }) => isNamed(selector, "norm"))) return [...all, ...rules];
-  return [...all, { selector: named("norm", train.place), distribution: { kind: "ones" }, key: path }, ...rules];
+  return [...all, { selector: named(["norm"], train.place), distribution: { kind: "ones" }, key: path }, ...rules];
 }
 
 function isNamed({ syntax }: Selector, name: string): boolean {
   return printSelector(syntax) === name;
 }
 
-function named(name: string, place: Place): Selector {
+function named(names: readonly string[], place: Place): Selector {
   const { syntax, ...rest } = everyOperation(place);
   const alternatives = syntax.alternatives.map((path) => ({
     ...path,
-    steps: path.steps.map((step) => ({ ...step, names: [name] })),
+    steps: path.steps.map((step) => ({ ...step, names })),
   }));
   return { ...rest, syntax: { ...syntax, alternatives } };
 }

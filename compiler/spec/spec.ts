@@ -184,13 +184,17 @@ export interface MtpSpec {
 }
 
 /** Number formats that a rule can name; only what some target computes is listed. */
-export type Format = "f32";
+export type Format = "f32" | "bf16";
 
 export interface PrecisionRule {
   readonly selector: Selector;
   readonly signature: Signature;
   /** The key path of the rule, such as `precision[0]`. */
   readonly key: string;
+  /** The recipe whose rule for all operations this is. */
+  readonly recipe?: string;
+  /** Another rule of a recipe: nobody wrote it, so it may be about nothing. */
+  readonly isImplied?: true;
 }
 
 /** `undefined` keeps what an earlier rule set (`_`). */

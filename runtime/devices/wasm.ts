@@ -12,7 +12,7 @@ import type {
 } from "../contract.ts";
 import type { Counts, Device, LaunchReport, ReadOptions } from "../device.ts";
 import { evaluateExpression, namesOf } from "../expression.ts";
-import { copyIn, copyOut, elementCount, MemoryMap, tensorsOf } from "../memory-map.ts";
+import { copyIn, copyOut, elementCount, MemoryMap, type MemoryViews, memoryViews, tensorsOf } from "../memory-map.ts";
 import * as messages from "../messages/device.ts";
 import { badModule } from "../messages/model.ts";
 
@@ -85,7 +85,7 @@ class WasmDevice implements Device {
   readonly #threads: number;
   readonly #memory: WebAssembly.Memory;
   readonly #control: Int32Array;
-  readonly #floats: Float32Array;
+  readonly #views: MemoryViews;
   readonly #map = new MemoryMap();
   readonly #programs = new Map<string, PlacedProgram>();
   readonly #scratch: readonly number[];
@@ -112,7 +112,7 @@ class WasmDevice implements Device {
     this.#memory = allocate(pages, manifest.name);
     this.memoryBytes = pages * 65_536;
     this.#control = new Int32Array(this.#memory.buffer);
-    this.#floats = new Float32Array(this.#memory.buffer);
+    this.#views = memoryViews(this.#memory.buffer);
     this.#fillTables(tables);
   }
 
@@ -293,16 +293,14 @@ class WasmDevice implements Device {
   write(name: string, data: Float32Array | Int32Array, first = 0): void {
     this.#checkOpen();
     const tensor = this.#tensor(name);
-    const memory = tensor.dtype === "i32" ? this.#control : this.#floats;
-    copyIn(memory, this.#map.addressOf(tensor), tensor, data, first);
+    copyIn(this.#views, this.#map.addressOf(tensor), tensor, data, first);
   }
 
   async read(name: string, { program, first = 0, count }: ReadOptions = {}): Promise<Float32Array> {
     this.#checkOpen();
     const tensor = this.#tensor(name, program);
     const data = new Float32Array(count ?? elementCount(tensor));
-    const memory = tensor.dtype === "i32" ? this.#control : this.#floats;
-    copyOut(memory, this.#map.addressOf(tensor), tensor, data, first);
+    copyOut(this.#views, this.#map.addressOf(tensor), tensor, data, first);
     return data;
   }
 

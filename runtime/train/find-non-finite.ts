@@ -54,7 +54,7 @@ async function firstIn(device: Device, program: string): Promise<NonFinite | und
 /** Real numbers in rows: what the host can read. */
 function readableTensors({ manifest }: Device, program: string): ReadonlySet<string> {
   const own = manifest.programs.find(({ name }) => name === program)?.tensors ?? [];
-  const isReadable = ({ dtype, layout }: ManifestTensor): boolean => dtype === "f32" && layout.kind === "rows";
+  const isReadable = ({ dtype, layout }: ManifestTensor): boolean => dtype !== "i32" && layout.kind === "rows";
   return new Set([...manifest.tensors, ...own].filter(isReadable).map(({ name }) => name));
 }
 

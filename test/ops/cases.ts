@@ -2,7 +2,7 @@
 
 import type { Formula } from "../../compiler/formula/formula.ts";
 import { ELEMENT } from "../../compiler/formula/terms.ts";
-import { dim, tensor } from "../../compiler/graph/types.ts";
+import { dim, printType, type TensorType, tensor } from "../../compiler/graph/types.ts";
 import { ops } from "../../compiler/ops/index.ts";
 import { attentionCases, columnCases, pagedCases, ropeCases } from "./attention-cases.ts";
 import { type CaseInput, formulaFrom, index, type OpCase, positive, real, scalar, state } from "./case-parts.ts";
@@ -207,6 +207,33 @@ function updateScalarsCases(): OpCase[] {
   }));
 }
 
+/** Numbers on both sides of every kind of edge: ties, subnormals, what overflows, and what is no number. */
+const edges: readonly number[] = [...[0x3f80, 0x3f81, 0x0001, 0x007f, 0x0000, 0x7f7f, 0xff7f, 0xbfff, 0x7f7e]].flatMap(
+  (upper) =>
+    [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff].map((lower) => {
+      const bits = new DataView(new ArrayBuffer(4));
+      bits.setUint32(0, upper * 0x10000 + lower);
+      return bits.getFloat32(0);
+    }),
+);
+
+const specials = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, -0];
+
+function castCases(): OpCase[] {
+  const numbers = [...edges, ...specials];
+  const types: readonly TensorType[] = [
+    tensor("f32", rows(3), width(numbers.length)),
+    tensor("f32", width(numbers.length)),
+    ...shapes.map(([r, w]) => tensor("f32", rows(r), width(w))),
+  ];
+  return types.map((type) => ({
+    op: "cast",
+    title: `${printType(type)} to bf16`,
+    inputs: [{ name: "x", type, make: (i) => numbers[i % numbers.length] }],
+    attributes: { dtype: "bf16" },
+  }));
+}
+
 /** All cases; an op without one fails the conformance test. */
 export const opCases: readonly OpCase[] = [
   ...perShape((r, w) => [
@@ -247,6 +274,7 @@ export const opCases: readonly OpCase[] = [
   ...pagedCases(),
   ...crossEntropyCases(),
   ...gatherCases(),
+  ...castCases(),
   ...expertCases(),
 ];
 

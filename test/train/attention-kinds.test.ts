@@ -71,8 +71,8 @@ function checkGradients(change: Change): void {
   }
 }
 
-async function checkNodes(change: Change): Promise<void> {
-  const model = await openWholeSpec(withAttention(change));
+async function checkNodes(change: Change, overrides: readonly string[] = []): Promise<void> {
+  const model = await openWholeSpec(withAttention(change, overrides));
   const { device, programs } = model;
   const random = generator(8);
   const weights = randomWeights(programs, random);
@@ -156,8 +156,8 @@ function checkForms(change: Change): void {
   expect(compared).toBe(10);
 }
 
-async function checkChunks(change: Change): Promise<void> {
-  const { device, programs } = await openWholeSpec(withAttention(change));
+async function checkChunks(change: Change, overrides: readonly string[] = []): Promise<void> {
+  const { device, programs } = await openWholeSpec(withAttention(change, overrides));
   for (const [name, data] of randomWeights(programs, generator(6))) device.write(name, Float32Array.from(data));
   await device.run("derive");
   const tokens = Array.from({ length: 41 }, (_, i) => (i * 29 + 3) % vocab);
@@ -173,6 +173,8 @@ async function checkChunks(change: Change): Promise<void> {
 describe.each(attentionKinds)("%s", (_, change) => {
   it("gradients of all parameters equal central differences", () => checkGradients(change));
   it("every node of training and serving computes on the device what it means", () => checkNodes(change));
+  it("every node computes in bf16 what it means, too", () => checkNodes(change, ["precision=[bf16]"]));
   it("logits over the cache are those of whole sequences, in exact arithmetic", () => checkForms(change));
   it("logits of a sequence are the same bits for any chunks", () => checkChunks(change));
+  it("logits over a bf16 cache are the same bits for any chunks", () => checkChunks(change, ["precision=[bf16]"]));
 });

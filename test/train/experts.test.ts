@@ -117,63 +117,69 @@ it("gradients of the whole objective equal central differences", () => {
   expect(compared).toBeGreaterThan(60 * elementsPerTensor * 0.7);
 });
 
-it("every node of every program computes what it means, and the bias moves towards the mean load", async () => {
-  const model = await openWholeModel(spec);
-  const { device, programs } = model;
-  for (const [name, data] of randomWeights(programs, generator(4))) device.write(name, Float32Array.from(data));
-  for (const { tensor } of model.manifest.training?.stepValues ?? []) device.write(tensor, Float32Array.of(0.02));
-  await device.run("derive");
-  for (const [name, data] of Object.entries(inputs)) {
-    device.write(name, name.startsWith("step.") ? Float32Array.from(data) : Int32Array.from(data));
-  }
-  device.write("step.inverse_targets", Float32Array.of(0.1));
-  for (const first of [1, 0]) {
-    device.write("step.first", Float32Array.of(first));
-    expect((await runAndCompare(model, "micro_step")).outliers).toEqual([]);
-  }
-  const router = "layers.2.ffn.router";
-  const loads = await device.read(`metrics.loads.${router}`);
-  // Two micro-batches of 12 tokens with two choices each.
-  expect(loads.reduce((sum, load) => sum + load, 0)).toBe(2 * 12 * 2);
-  const before = (await device.read(`${router}.choice_bias`)).slice();
-  expect((await runAndCompare(model, "update")).outliers).toEqual([]);
-  const after = await device.read(`${router}.choice_bias`);
-  loads.forEach((load, e) => {
-    const moved = Math.fround(before[e] + Math.sign(8 - load) * Math.fround(0.02));
-    expect(after[e], `expert ${e} with ${load} choices`).toBe(moved);
-  });
-  expect((await runAndCompare(model, "evaluate")).outliers).toEqual([]);
-  await device.close();
-});
+it.each(["f32", "bf16", 'bf16, router: bf16, "experts.{up,down}": bf16 * bf16 -> f32 -> f32, loss: bf16'])(
+  "%s: every node of every program computes what it means, and the bias moves towards the mean load",
+  async (rules) => {
+    const model = await openWholeModel(spec.replace("train:", `precision: [${rules}]\ntrain:`));
+    const { device, programs } = model;
+    for (const [name, data] of randomWeights(programs, generator(4))) device.write(name, Float32Array.from(data));
+    for (const { tensor } of model.manifest.training?.stepValues ?? []) device.write(tensor, Float32Array.of(0.02));
+    await device.run("derive");
+    for (const [name, data] of Object.entries(inputs)) {
+      device.write(name, name.startsWith("step.") ? Float32Array.from(data) : Int32Array.from(data));
+    }
+    device.write("step.inverse_targets", Float32Array.of(0.1));
+    for (const first of [1, 0]) {
+      device.write("step.first", Float32Array.of(first));
+      expect((await runAndCompare(model, "micro_step")).outliers).toEqual([]);
+    }
+    const router = "layers.2.ffn.router";
+    const loads = await device.read(`metrics.loads.${router}`);
+    // Two micro-batches of 12 tokens with two choices each.
+    expect(loads.reduce((sum, load) => sum + load, 0)).toBe(2 * 12 * 2);
+    const before = (await device.read(`${router}.choice_bias`)).slice();
+    expect((await runAndCompare(model, "update")).outliers).toEqual([]);
+    const after = await device.read(`${router}.choice_bias`);
+    loads.forEach((load, e) => {
+      const moved = Math.fround(before[e] + Math.sign(8 - load) * Math.fround(0.02));
+      expect(after[e], `expert ${e} with ${load} choices`).toBe(moved);
+    });
+    expect((await runAndCompare(model, "evaluate")).outliers).toEqual([]);
+    await device.close();
+  },
+);
 
-it("logits do not depend on how a text is cut into calls, nor on what stands beside it", async () => {
-  const model = await openWholeModel(spec);
-  const { device } = model;
-  for (const [name, data] of randomWeights(model.programs, generator(6))) device.write(name, Float32Array.from(data));
-  await device.run("derive");
-  const result = model.manifest.programs.find(({ name }) => name === "extend")?.results.logits ?? "";
-  const text = [3, 1, 4, 1, 5, 9];
-  const extend = async (first: number, count: number, others: number): Promise<Float32Array> => {
-    const rows = Array.from({ length: count }, (_, i) => first + i);
-    const beside = Array.from({ length: others }, (_, i) => i);
-    const given: Readonly<Record<string, readonly number[]>> = {
-      tokens: [...rows.map((row) => text[row]), ...beside.map((row) => 10 - row)],
-      positions: [...rows, ...beside],
-      slots: [...rows, ...beside.map((row) => 16 + row)],
-      row_tiles: [0, 0, count, first + count, ...(others > 0 ? [1, count, others, others] : [])],
-      output_rows: rows.map((_, i) => i),
+it.each(["f32", "bf16"])(
+  "%s: logits do not depend on how a text is cut into calls, nor on what stands beside it",
+  async (recipe) => {
+    const model = await openWholeModel(spec.replace("train:", `precision: [${recipe}]\ntrain:`));
+    const { device } = model;
+    for (const [name, data] of randomWeights(model.programs, generator(6))) device.write(name, Float32Array.from(data));
+    await device.run("derive");
+    const result = model.manifest.programs.find(({ name }) => name === "extend")?.results.logits ?? "";
+    const text = [3, 1, 4, 1, 5, 9];
+    const extend = async (first: number, count: number, others: number): Promise<Float32Array> => {
+      const rows = Array.from({ length: count }, (_, i) => first + i);
+      const beside = Array.from({ length: others }, (_, i) => i);
+      const given: Readonly<Record<string, readonly number[]>> = {
+        tokens: [...rows.map((row) => text[row]), ...beside.map((row) => 10 - row)],
+        positions: [...rows, ...beside],
+        slots: [...rows, ...beside.map((row) => 16 + row)],
+        row_tiles: [0, 0, count, first + count, ...(others > 0 ? [1, count, others, others] : [])],
+        output_rows: rows.map((_, i) => i),
+      };
+      device.write("page_table", Int32Array.of(0), 0);
+      device.write("page_table", Int32Array.of(1), 1);
+      for (const [name, data] of Object.entries(given)) device.write(name, Int32Array.from(data));
+      await device.run("extend", { tokens: count + others, outputs: count, tiles: others > 0 ? 2 : 1 });
+      return (await device.read(result, { program: "extend", count: count * 11 })).slice();
     };
-    device.write("page_table", Int32Array.of(0), 0);
-    device.write("page_table", Int32Array.of(1), 1);
-    for (const [name, data] of Object.entries(given)) device.write(name, Int32Array.from(data));
-    await device.run("extend", { tokens: count + others, outputs: count, tiles: others > 0 ? 2 : 1 });
-    return (await device.read(result, { program: "extend", count: count * 11 })).slice();
-  };
-  const whole = await extend(0, 6, 0);
-  const one: number[] = [];
-  for (let at = 0; at < 6; at++) one.push(...(await extend(at, 1, 0)));
-  expect(one).toEqual([...whole]);
-  const pieces = [...(await extend(0, 2, 6)), ...(await extend(2, 3, 1)), ...(await extend(5, 1, 3))];
-  expect(pieces).toEqual([...whole]);
-  await device.close();
-});
+    const whole = await extend(0, 6, 0);
+    const one: number[] = [];
+    for (let at = 0; at < 6; at++) one.push(...(await extend(at, 1, 0)));
+    expect(one).toEqual([...whole]);
+    const pieces = [...(await extend(0, 2, 6)), ...(await extend(2, 3, 1)), ...(await extend(5, 1, 3))];
+    expect(pieces).toEqual([...whole]);
+    await device.close();
+  },
+);

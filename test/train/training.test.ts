@@ -32,6 +32,27 @@ describe("a run without a folder", () => {
     expect(result.skipped).toBe(0);
   });
 
+  it("learns in bf16 what it learns in f32: the loss differs by less than that of other seeds", async () => {
+    const size = ["train.steps=60", "train.batch.sequences=8"];
+    const lossOf = async (...overrides: string[]) => {
+      const { result } = await trainTiny({ base }, { overrides: [...size, ...overrides] });
+      return result.validationLoss ?? Number.NaN;
+    };
+    const seeds = [await lossOf(), await lossOf("train.seed=6"), await lossOf("train.seed=7")];
+    const spread = Math.max(...seeds) - Math.min(...seeds);
+    const narrow = await lossOf("precision=[bf16]");
+    expect(narrow).not.toBe(seeds[0]);
+    expect(Math.abs(narrow - seeds[0])).toBeLessThan(spread);
+  });
+
+  it("gives the same bits in bf16 for 1, 2 and 3 threads", async () => {
+    const hashes = [];
+    for (const threads of [1, 2, 3]) {
+      hashes.push((await trainTiny({ base }, { threads, overrides: ["precision=[bf16]"] })).hash);
+    }
+    expect(new Set(hashes).size).toBe(1);
+  });
+
   it("reports each step's schedule values and counts", async () => {
     const { reports, result } = await trainTiny({ base });
     expect(reports.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);

@@ -18,6 +18,7 @@ import { expOfNegative, log } from "../../targets/wasm/elementary.ts";
 import { spellInterval } from "../../targets/wasm/interval.ts";
 import { countReaders, Speller } from "../../targets/wasm/spell.ts";
 import { commentText } from "../comment.ts";
+import { type ProductView, productView, rowCopyView, type TransposeView, transposeView } from "./product.ts";
 
 /** Parameters and locals that the templates declare in the functions that hold formulas. */
 const templateLocals = [
@@ -217,25 +218,6 @@ function commonView(kernel: AnyAttentionKernel): Record<string, unknown> {
   };
 }
 
-interface ProductView {
-  readonly name: string;
-  readonly aRow: number;
-  readonly aRow2: number;
-  readonly aDepth: number;
-  readonly bPanel: number;
-  readonly bDepth: number;
-  readonly outPitch: number;
-}
-
-export function productView(
-  name: string,
-  a: { readonly row: number; readonly depth: number },
-  b: { readonly panel: number; readonly depth: number },
-  outPitch: number,
-): ProductView {
-  return { name, aRow: a.row, aRow2: 2 * a.row, aDepth: a.depth, bPanel: b.panel, bDepth: b.depth, outPitch };
-}
-
 /** Functions that differ in nothing but their names are written once; `named` says which name stands for which. */
 class Functions<V extends { readonly name: string }> {
   readonly all: V[] = [];
@@ -307,7 +289,7 @@ function forwardView(
         layout.accPitch,
       ),
     ],
-    transposes: [{ name: `${name}.transpose`, pitch: keyPitch }],
+    transposes: [transposeView(`${name}.transpose`, keyPitch)],
     packs: [packView(`${name}.pack`, `${name}.transpose`, keyPitch, keyDim)],
     hasSinks,
     tileHeadsBytes: tileHeads * 4,
@@ -342,7 +324,23 @@ export function attentionView(kernel: AttentionKernel): AttentionView {
 
 export function attentionPagedView(kernel: AttentionPagedKernel): AttentionView {
   const { page, queryChunk, tileHeads, heads, sharesRows, tablePitch, tilePitch, layout } = kernel;
-  const tiles = { tileHeads, headTiles: heads / tileHeads, copiesValues: !sharesRows };
+  const { name } = kernel.facts;
+  const widensKeys = kernel.kFormat === "bf16";
+  const widensValues = kernel.vFormat === "bf16" && !sharesRows;
+  const [keyElement, valueElement] = [kernel.kFormat, kernel.vFormat].map((format) => (format === "bf16" ? 2 : 4));
+  const caches = {
+    widensKeys,
+    widensValues,
+    rowCopies: [
+      ...(widensKeys ? [rowCopyView(`${name}.key_row`, kernel.keyDim, "bf16", "f32")] : []),
+      ...(widensValues ? [rowCopyView(`${name}.value_row`, kernel.valueDim, "bf16", "f32")] : []),
+    ],
+    kPitch: kernel.kPitch * keyElement,
+    vPitch: kernel.vPitch * valueElement,
+    keyCacheBytes: kernel.keyDim * keyElement,
+    valueCacheBytes: kernel.valueDim * valueElement,
+  };
+  const tiles = { tileHeads, headTiles: heads / tileHeads, copiesValues: !sharesRows && !widensValues };
   const numbers = {
     page,
     queryChunk,
@@ -350,6 +348,7 @@ export function attentionPagedView(kernel: AttentionPagedKernel): AttentionView 
     tablePitch: tablePitch * 4,
     tilePitch: tilePitch * 4,
     logSumExpPitch: 0,
+    ...caches,
   };
   return { ...forwardView(kernel, tileHeads, layout.rowPitch, layout.rowPitch), ...numbers };
 }
@@ -364,7 +363,7 @@ export function attentionBackwardView(kernel: AttentionBackwardKernel): Attentio
   const { code } = formulas;
   const [products, transposes, packs] = [
     new Functions<ProductView>(),
-    new Functions<{ readonly name: string; readonly pitch: number }>(),
+    new Functions<TransposeView>(),
     new Functions<PackView>(),
   ];
   const fromRows = (to: string, pitch: number): ProductView =>
@@ -375,7 +374,7 @@ export function attentionBackwardView(kernel: AttentionBackwardKernel): Attentio
       layout.accPitch,
     );
   const pack = (what: string, pitch: number, channels: number): string => {
-    const transpose = transposes.add({ name: `${name}.transpose${what}`, pitch: pitch * 4 });
+    const transpose = transposes.add(transposeView(`${name}.transpose${what}`, pitch * 4));
     return packs.add(packView(`${name}.pack${what}`, transpose, pitch * 4, channels));
   };
   return {

@@ -13,8 +13,8 @@ import type {
 } from "../../kernels/plan.ts";
 import { normalizeFloor } from "../../ops/expert-choice.ts";
 import { commentText } from "../comment.ts";
-import { productView } from "./attention.ts";
 import { formulaView } from "./formula.ts";
+import { productParts, productView } from "./product.ts";
 
 /** A number as WAT reads it back: the shortest text of the f32. */
 const f32Text = (value: number): string => String(Math.fround(value));
@@ -89,12 +89,12 @@ export const expertFractionsView = ({ experts, topK, rows, pitch }: ExpertFracti
 });
 
 export const dispatchView = (kernel: DispatchKernel): object => ({
-  rowBytes: kernel.width * 4,
+  rowBytes: kernel.rowBytes,
   topK: kernel.topK,
   isWeighted: kernel.isWeighted,
   choicePitch: kernel.choicePitch * 4,
-  xPitch: kernel.xPitch * 4,
-  rowsPitch: kernel.rowsPitch * 4,
+  xPitch: kernel.xPitch,
+  rowsPitch: kernel.rowsPitch,
   rowsPerTile: kernel.rowsPerTile,
 });
 
@@ -131,7 +131,8 @@ export function groupedMatmulView(kernel: GroupedMatmulKernel): object {
   const outPitch = kernel.outPitch * 4;
   return {
     productName,
-    products: [productView(productName, a, b, outPitch)],
+    ...productParts(productName, a, b, outPitch, kernel.widening),
+    usesScratch: kernel.scratch > 0,
     experts,
     lastExpert: (experts - 1) * 4,
     expertBytes: kernel.expertBytes,
@@ -156,7 +157,7 @@ export function groupedWgradView(kernel: GroupedWgradKernel): object {
   const outPitch = kernel.outPitch * 4;
   return {
     productName,
-    products: [productView(productName, a, b, outPitch)],
+    ...productParts(productName, a, b, outPitch, kernel.widening),
     accumulates: kernel.accumulates,
     rows,
     panels: panelsOf(columns),
@@ -167,6 +168,8 @@ export function groupedWgradView(kernel: GroupedWgradKernel): object {
     tileDepth: tile.depth,
     outPitch,
     aDepth: a.depth,
+    aShift: Math.log2(a.row),
+    bShift: Math.log2(b.panel),
     bDepth: b.depth,
   };
 }

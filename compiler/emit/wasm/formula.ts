@@ -3,10 +3,12 @@
 import type { Operation } from "../../formula/lower.ts";
 import type { Phase, PhasePlan } from "../../formula/phases.ts";
 import { LANE, ROW } from "../../formula/terms.ts";
+import { bytesOf } from "../../graph/types.ts";
 import type { FormulaKernel, FormulaPort } from "../../kernels/plan.ts";
 import { invariant } from "../../source/diagnostic.ts";
 import { addBytes, get, i32, offsetText, WatCode } from "../../targets/wasm/code.ts";
 import { countInstructions, countReaders, type Leaves, Speller } from "../../targets/wasm/spell.ts";
+import { laneBytes, loadEven, loadFour, loadSplat, putLanes, type Real } from "../../targets/wasm/storage.ts";
 import { type ModuleView, moduleView, type OperandView, operandViews } from "./module.ts";
 
 interface LoopView {
@@ -47,6 +49,13 @@ const plainUnroll = (instructions: number): number => (instructions <= 12 ? 4 : 
 
 /** Locals that the template declares. */
 const templateLocals = ["table", "begin", "end", "rows", "tile", "row", "row_end", "group", "lane"];
+
+/** Integers are read as the words that they are. */
+const realOf = ({ dtype }: FormulaPort): Real => (dtype === "bf16" ? "bf16" : "f32");
+
+/** Bytes from the row's lanes to those of a unit of four. */
+const laneOffset = ({ dtype, laneStart, laneStep }: FormulaPort, unit: number): number =>
+  bytesOf[dtype] * (laneStart + 4 * laneStep * unit);
 
 export function formulaView(kernel: FormulaKernel): FormulaView {
   return new FormulaWriter(kernel).view();
@@ -118,11 +127,14 @@ class FormulaWriter {
       if ((port.extent & ROW) === 0 || done.has(port.port)) continue;
       done.add(port.port);
       const local = this.#code.shared(`${port.port}.at`, "i32");
-      const row = `(i32.add ${this.#operand(port)} (i32.mul (local.get $row) ${i32(port.pitch * 4)}))`;
+      const row = `(i32.add ${this.#operand(port)} (i32.mul (local.get $row) ${i32(port.pitch * bytesOf[port.dtype])}))`;
       const isPerRow = (port.extent & LANE) === 0;
       const step = isPerRow ? 1 : port.groupStep;
       const hasGroup = groups > 1 && step > 0;
-      this.#code.set(local, hasGroup ? addBytes(row, `(i32.mul (local.get $group) ${i32(step * 4)})`) : row);
+      this.#code.set(
+        local,
+        hasGroup ? addBytes(row, `(i32.mul (local.get $group) ${i32(step * bytesOf[port.dtype])})`) : row,
+      );
     }
   }
 
@@ -186,8 +198,9 @@ class FormulaWriter {
         axis === LANE ? this.#code.float(this.#kernel.lanes) : "(f32x4.splat (f32.convert_i32_u (local.get $rows)))",
       pick: (input, index) => {
         const port = this.#port(this.#inputs, input);
-        const column = `(i32.shl (i32x4.extract_lane 0 ${index}) ${i32(port.laneStep === 2 ? 3 : 2)})`;
-        return `(v128.load32_splat${offsetText(port.laneStart * 4)} ${addBytes(this.#at(port), column)})`;
+        const bytes = bytesOf[port.dtype];
+        const column = `(i32.shl (i32x4.extract_lane 0 ${index}) ${i32(Math.log2(bytes * port.laneStep))})`;
+        return loadSplat(realOf(port), addBytes(this.#at(port), column), port.laneStart * bytes);
       },
     };
   }
@@ -199,33 +212,22 @@ class FormulaWriter {
   }
 
   #laneAddress(port: FormulaPort, base: string): string {
-    return addBytes(base, port.laneStep === 2 ? "(i32.shl (local.get $lane) (i32.const 1))" : "(local.get $lane)");
+    return addBytes(base, laneBytes(realOf(port), port.laneStep));
   }
 
   #load(port: FormulaPort, unit: number): string {
-    if ((port.extent & LANE) === 0) return `(v128.load32_splat ${this.#at(port)})`;
+    const format = realOf(port);
+    if ((port.extent & LANE) === 0) return loadSplat(format, this.#at(port));
     const address = this.#laneAddress(port, this.#at(port));
-    const offset = 4 * port.laneStart + 16 * port.laneStep * unit;
-    if (port.laneStep === 1) return `(v128.load${offsetText(offset)} ${address})`;
-    const even = "0 1 2 3 8 9 10 11 16 17 18 19 24 25 26 27";
-    return `(i8x16.shuffle ${even} (v128.load${offsetText(offset)} ${address}) (v128.load${offsetText(offset + 16)} ${address}))`;
+    const load = port.laneStep === 1 ? loadFour : loadEven;
+    return load(format, address, laneOffset(port, unit));
   }
 
   /** Stores the first `lanes` of a vector; what lies behind them belongs to somebody else. */
   #store(port: FormulaPort, unit: number, value: string, lanes: number): void {
-    const offset = 4 * port.laneStart + 16 * port.laneStep * unit;
     const address = this.#laneAddress(port, this.#at(port));
-    if (lanes === 4 && port.laneStep === 1) {
-      this.#code.put(`(v128.store${offsetText(offset)} ${address} ${value})`);
-      return;
-    }
-    const local = this.#code.shared("stored.", "v128");
-    this.#code.set(local, value);
-    for (let lane = 0; lane < lanes; lane++) {
-      this.#code.put(
-        `(v128.store32_lane offset=${offset + 4 * port.laneStep * lane} ${lane} ${address} ${get(local)})`,
-      );
-    }
+    const where = { offset: laneOffset(port, unit), lanes, step: port.laneStep };
+    putLanes(this.#code, realOf(port), address, value, where);
   }
 
   #phase(phase: Phase, index: number): PhaseView {
@@ -233,7 +235,9 @@ class FormulaWriter {
       this.#rowKnown = this.#rowLevel(phase.rowValues);
       const speller = new Speller(this.#code, this.#leaves(0), this.#plan.names, this.#rowKnown);
       for (const { name, operation } of phase.rowStores) {
-        this.#code.put(`(v128.store32_lane 0 ${this.#at(this.#port(this.#outputs, name))} ${speller.real(operation)})`);
+        const port = this.#port(this.#outputs, name);
+        invariant(port.dtype !== "bf16", `${name} is a number per row, and those are stored in f32`);
+        this.#code.put(`(v128.store32_lane 0 ${this.#at(port)} ${speller.real(operation)})`);
       }
     });
     const unroll = phase.reductions.length > 0 ? reductionUnroll : plainUnroll(countInstructions(phase.loop));

@@ -1,7 +1,7 @@
 // Kernels of products per head → views of their templates, in bytes.
 
 import type { MatmulHeadsKernel, PackHeadsKernel } from "../../kernels/plan.ts";
-import { productView } from "./attention.ts";
+import { productView, transposeView } from "./product.ts";
 
 export function matmulHeadsView(kernel: MatmulHeadsKernel): object {
   const { facts, a, b, out, columns, copied } = kernel;
@@ -31,12 +31,12 @@ export function matmulHeadsView(kernel: MatmulHeadsKernel): object {
   };
 }
 
-export function packHeadsView({ facts, first, step, rows, depth, pitch }: PackHeadsKernel): object {
+export function packHeadsView({ facts, first, step, rows, depth, pitch, format }: PackHeadsKernel): object {
   const transposeName = `${facts.name}.transpose`;
-  const panelBytes = Math.ceil(depth / 4) * 4 * 64;
+  const panelBytes = Math.ceil(depth / 4) * 4 * 16 * (format === "f32" ? 4 : 2);
   return {
     transposeName,
-    transposes: [{ name: transposeName, pitch: pitch * 4 }],
+    transposes: [transposeView(transposeName, pitch * 4, format)],
     rows,
     depth,
     panelBytes,

@@ -10,9 +10,10 @@ import type {
   ReducePartialKernel,
   ScatterAddKernel,
   ScatterStoreKernel,
+  StoredRows,
 } from "../../kernels/plan.ts";
 import { offsetText } from "../../targets/wasm/code.ts";
-import { attentionBackwardView, attentionPagedView, attentionView, productView } from "./attention.ts";
+import { attentionBackwardView, attentionPagedView, attentionView } from "./attention.ts";
 import {
   combineDotsView,
   combineView,
@@ -26,6 +27,7 @@ import {
 } from "./experts.ts";
 import { formulaView } from "./formula.ts";
 import { matmulHeadsView, packHeadsView } from "./matmul-heads.ts";
+import { type CopyView, copyView, productParts, rowCopyView, transposeView } from "./product.ts";
 
 /** Name of a template and what it is rendered with. */
 export interface TemplateView {
@@ -91,13 +93,29 @@ function numbersOf(kernel: Kernel): object {
   }
 }
 
+/** Copies between a tile in scratch and the rows of addend and output. */
+function scratchCopies({ facts, inScratch, addend, outPitch }: MatmulKernel): CopyView[] {
+  if (inScratch === undefined) return [];
+  const scratch = { format: "f32", pitch: inScratch.pitch } as const;
+  const from = { format: inScratch.addend, pitch: inScratch.addendPitch };
+  const put = copyView(`${facts.name}.put`, scratch, { format: inScratch.out, pitch: outPitch });
+  return addend === "rows" ? [copyView(`${facts.name}.take`, from, scratch), put] : [put];
+}
+
 function matmulView(kernel: MatmulKernel): object {
-  const { facts, a, b, tile, columns } = kernel;
+  const { facts, a, b, tile, columns, inScratch } = kernel;
   const productName = `${facts.name}.product`;
-  const outPitch = kernel.outPitch * 4;
+  const { outPitch } = kernel;
+  const product = productParts(productName, a, b, inScratch?.pitch ?? outPitch, kernel.widening);
   return {
     productName,
-    products: [productView(productName, a, b, outPitch)],
+    ...product,
+    panelCopies: [...product.panelCopies, ...scratchCopies(kernel)],
+    usesScratch: kernel.scratch > 0,
+    sumsInScratch: inScratch !== undefined,
+    addendPitch: inScratch?.addendPitch ?? 0,
+    addendShift: inScratch?.addend === "bf16" ? 5 : 6,
+    outShift: inScratch?.out === "bf16" ? 5 : 6,
     addsRows: kernel.addend === "rows",
     addsState: kernel.addend === "state",
     countsRows: kernel.counted === "rows",
@@ -116,19 +134,19 @@ function matmulView(kernel: MatmulKernel): object {
   };
 }
 
-function packView({ facts, matrices, rows, depth, pitch, panelsPerTile }: PackKernel): object {
+function packView({ facts, matrices, rows, depth, pitch, format, panelsPerTile }: PackKernel): object {
   const panelsPerMatrix = Math.ceil(rows / 16);
   const transposeName = `${facts.name}.transpose`;
   return {
     transposeName,
-    transposes: [{ name: transposeName, pitch: pitch * 4 }],
+    transposes: [transposeView(transposeName, pitch * 4, format)],
     rows,
     depth,
     panels: matrices * panelsPerMatrix,
     panelsPerMatrix,
     panelsPerTile,
     pitch: pitch * 4,
-    panelBytes: Math.ceil(depth / 4) * 4 * 64,
+    panelBytes: Math.ceil(depth / 4) * 4 * 16 * (format === "f32" ? 4 : 2),
   };
 }
 
@@ -138,19 +156,26 @@ const columnSumView = ({ width, pitch, columnsPerTile }: ColumnSumKernel): objec
   columnsPerTile,
 });
 
-const gatherView = ({ width, tablePitch, outPitch, rowsPerTile }: GatherKernel): object => ({
-  rowBytes: width * 4,
-  tablePitch: tablePitch * 4,
-  outPitch: outPitch * 4,
+const gatherView = ({ facts, width, from, to, rowsPerTile }: GatherKernel): object => ({
+  rowBytes: width * (to.format === "f32" ? 4 : 2),
+  tablePitch: from.pitch,
+  outPitch: to.pitch,
   rowsPerTile,
+  ...convertedRows(facts.name, width, from, to),
 });
 
-const scatterStoreView = ({ width, rowsPitch, outPitch, rowsPerTile }: ScatterStoreKernel): object => ({
-  rowBytes: width * 4,
-  rowsPitch: rowsPitch * 4,
-  outPitch: outPitch * 4,
+const scatterStoreView = ({ facts, width, from, to, rowsPerTile }: ScatterStoreKernel): object => ({
+  rowBytes: width * (to.format === "f32" ? 4 : 2),
+  rowsPitch: from.pitch,
+  outPitch: to.pitch,
   rowsPerTile,
+  ...convertedRows(facts.name, width, from, to),
 });
+
+function convertedRows(name: string, width: number, from: StoredRows, to: StoredRows): object {
+  const converts = from.format !== to.format;
+  return { converts, rowCopies: converts ? [rowCopyView(`${name}.row`, width, from.format, to.format)] : [] };
+}
 
 const scatterAddView = ({
   width,

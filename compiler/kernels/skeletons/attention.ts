@@ -13,6 +13,8 @@ import type {
   ScratchLayout,
 } from "../plan.ts";
 import { fixed, type NodePlanner, pitchOf, read, rowCount, update, write } from "../planner.ts";
+import { inF32, throughF32 } from "./convert.ts";
+import { realFormat } from "./strides.ts";
 
 /** Queries and keys per block, and queries per tile: part of the result's bits, and the same in every form. */
 const queryBlock = 32;
@@ -176,8 +178,9 @@ function tileHeadsOf({ heads, kvHeads }: Shape): number {
 
 export function planAttention(planner: NodePlanner, request: AttentionRequest): void {
   const { sequence, kvHeads } = request;
-  const inputs = [request.q, request.k, request.v, request.documents].map((i) => planner.input(i));
-  const [out, logSumExp] = [planner.output(request.out), planner.output(request.logSumExp)];
+  const inputs = [request.q, request.k, request.v, request.documents].map((i) => inF32(planner, planner.input(i)));
+  const { tensor: out, finish } = throughF32(planner, planner.output(request.out));
+  const logSumExp = planner.output(request.logSumExp);
   const names = ["q", "k", "v", "documents", "out", "log_sum_exp"];
   const tensors = [...inputs, out, logSumExp];
   const sinks = sinksOf(planner, request.sinks);
@@ -206,13 +209,15 @@ export function planAttention(planner: NodePlanner, request: AttentionRequest): 
     tiles: [{ count: fixed(sequences * kvHeads * chunks), per: 1 }],
     flops: planner.op.flops(planner.node),
   });
+  finish();
 }
 
 export function planAttentionBackward(planner: NodePlanner, request: AttentionBackwardRequest): void {
   const { sequence, kvHeads } = request;
   const inputs = [request.q, request.k, request.v, request.documents, request.out, request.logSumExp, request.dOut];
-  const outputs = [request.dQ, request.dK, request.dV].map((i) => planner.output(i));
-  const given = inputs.map((i) => planner.input(i));
+  const stored = [request.dQ, request.dK, request.dV].map((i) => throughF32(planner, planner.output(i)));
+  const outputs = stored.map(({ tensor }) => tensor);
+  const given = inputs.map((i) => inF32(planner, planner.input(i)));
   const names = ["q", "k", "v", "documents", "out", "log_sum_exp", "d_out", "d_q", "d_k", "d_v"];
   const tensors = [...given, ...outputs];
   planner.launch({
@@ -235,25 +240,36 @@ export function planAttentionBackward(planner: NodePlanner, request: AttentionBa
     tiles: [{ count: fixed((rowsOf(given[0].type) / sequence) * kvHeads), per: 1 }],
     flops: planner.op.flops(planner.node),
   });
+  for (const { finish } of stored) finish();
 }
 
 export function planAttentionPaged(planner: NodePlanner, request: PagedAttentionRequest): void {
   const { page } = request;
   const inputs = [request.q, request.kCache, request.vCache, request.positions, request.pageTable, request.rowTiles];
-  const given = inputs.map((i) => planner.input(i));
-  const out = planner.output(request.out);
+  // The cache is widened block by block, as it is copied out of its pages.
+  const given = inputs.map((i) => (i === request.q ? inF32(planner, planner.input(i)) : planner.input(i)));
+  const { tensor: out, finish } = throughF32(planner, planner.output(request.out));
   const names = ["q", "k", "v", "positions", "page_table", "row_tiles", "out"];
   const tensors = [...given, out];
   const sinks = sinksOf(planner, request.sinks);
   const tileHeads = tileHeadsOf(request);
   const sharesRows = given[1] === given[2];
+  const caches = given.slice(1, 3).map(realFormat);
   planner.launch({
     kernel: planner.kernels.get<AttentionPagedKernel>(
-      ["attention-paged", ...shapeParts(request), page, ...tensors.map(pitchOf), Number(sharesRows), sinks.suffix],
+      [
+        "attention-paged",
+        ...shapeParts(request),
+        page,
+        ...tensors.map(pitchOf),
+        Number(sharesRows),
+        sinks.suffix,
+        ...caches,
+      ],
       () => ({
         template: "attention-paged",
         facts: planner.facts(
-          `attention_paged_${shapeName(request)}_p${page}${sinks.suffix}`,
+          `attention_paged_${shapeName(request)}_p${page}${sinks.suffix}${caches.includes("bf16") ? `_${caches.join("_")}` : ""}`,
           [...names.map((name, i) => ({ name, tensor: tensors[i] })), ...sinks.facts],
           `one row tile of ${tileHeads} heads that share a key-value head, in blocks of ${queryBlock} by ${keyBlock}`,
         ),
@@ -261,6 +277,8 @@ export function planAttentionPaged(planner: NodePlanner, request: PagedAttention
         ...forwardLayout(request, tileHeads, sharesRows ? "shared rows" : "keys and values"),
         page,
         queryChunk,
+        kFormat: caches[0],
+        vFormat: caches[1],
         tileHeads,
         sharesRows,
         hasSinks: sinks.hasSinks,
@@ -275,4 +293,5 @@ export function planAttentionPaged(planner: NodePlanner, request: PagedAttention
     ],
     flops: planner.op.flops(planner.node),
   });
+  finish();
 }

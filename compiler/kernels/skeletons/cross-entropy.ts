@@ -14,6 +14,7 @@ import {
   type NodePlanner,
   type OperandFact,
   part,
+  pitchBytes,
   pitchOf,
   read,
   rowsPerTile,
@@ -59,7 +60,7 @@ function planChunk(planner: NodePlanner, request: LinearCrossEntropyRequest, chu
   const { hidden, weight, logits, start, rows } = chunk;
   const { gradient } = request;
   const count = fixed(rows);
-  const hiddenOffset = start * pitchOf(hidden) * 4;
+  const hiddenOffset = start * pitchBytes(hidden);
   const plain = { addend: undefined, first: undefined, isPart: false, count };
   launchProduct(planner, {
     ...plain,
@@ -73,7 +74,7 @@ function planChunk(planner: NodePlanner, request: LinearCrossEntropyRequest, chu
   if (gradient === undefined) return;
   const dHidden = planner.output(gradient.dHidden);
   const dWeight = planner.output(gradient.dWeight);
-  const outOffset = start * pitchOf(dHidden) * 4;
+  const outOffset = start * pitchBytes(dHidden);
   launchProduct(planner, {
     ...plain,
     form: "NN",
@@ -110,16 +111,24 @@ function launchLoss(planner: NodePlanner, request: LinearCrossEntropyRequest, { 
     port,
     extent: ELEMENT,
     operand: 0,
+    dtype: "f32",
     pitch: pitchOf(logits),
   });
-  const perRow = (port: string, operand: number): FormulaPort => ({ ...view, port, extent: ROW, operand, pitch: 1 });
+  const perRow = (port: string, operand: number): FormulaPort => ({
+    ...view,
+    port,
+    extent: ROW,
+    operand,
+    dtype: operands[operand].tensor.type.dtype,
+    pitch: 1,
+  });
   const operands: { name: string; tensor: PlannedTensor; operand: Operand }[] = [
     { name: "logits", tensor: logits, operand: gradient ? update(logits) : read(logits) },
     { name: "targets", tensor: targets, operand: read(targets, 4 * start) },
     { name: "losses", tensor: losses, operand: part(losses, 4 * start) },
   ];
   if (scale !== undefined) operands.push({ name: "scale", tensor: scale, operand: read(scale) });
-  const uniform: FormulaPort = { ...view, port: "d_loss", extent: UNIFORM, operand: 3, pitch: 1 };
+  const uniform: FormulaPort = { ...view, port: "d_loss", extent: UNIFORM, operand: 3, dtype: "f32", pitch: 1 };
   const perTile = rowsPerTile(vocab);
   const kernel = planner.kernels.get<FormulaKernel>(
     ["cross-entropy", formula, vocab, perTile, pitchOf(logits)],

@@ -28,18 +28,22 @@ import type {
 import {
   counted,
   countOperand,
+  elementBytes,
   fixed,
   kernelFacts,
   type NodePlanner,
   none,
   type OperandFact,
+  pitchBytes,
   pitchOf,
   read,
   rowCount,
   rowsPerTile,
   write,
 } from "../planner.ts";
+import { inF32, throughF32 } from "./convert.ts";
 import { packedWeight } from "./pack.ts";
+import { realFormat, rowsOfA, stridesOfB } from "./strides.ts";
 
 /** Rows of a tile of the router: even, because products write rows in pairs. */
 const routerRows = 32;
@@ -97,14 +101,16 @@ function routerKernel(
   { x, weight, bias, choiceBias, logits, scores, index }: RouterTensors,
 ): RouterKernel {
   const [width, experts] = [widthOf(x.type), widthOf(scores.type)];
+  const formats = [x, weight].map(realFormat);
   const { topK, groups, normalize, scale } = request;
   const flags = [bias === undefined ? 0 : 1, choiceBias === undefined ? 0 : 1, normalize ? 1 : 0];
   const groupParts = groups === undefined ? [0] : [groups.count, groups.keep, groups.score];
   return planner.kernels.get<RouterKernel>(
-    ["router", width, experts, topK, scale, ...flags, ...groupParts, request.score, pitchOf(x)],
+    ["router", width, experts, topK, scale, ...flags, ...groupParts, request.score, pitchOf(x), ...formats],
     () => {
       const group = groups === undefined ? "" : `g${groups.count}_${groups.keep}`;
-      const name = `router_e${experts}k${topK}${group}w${width}`;
+      const narrow = formats.includes("bf16") ? `_${formats.join("_")}` : "";
+      const name = `router_e${experts}k${topK}${group}w${width}${narrow}`;
       const facts = planner.facts(name, operands, `${routerRows} rows`, counted());
       const score = scoreKernel(name, request, operands, logits, scores);
       const keysOffset = score.plan.stash.length * Math.ceil(experts / 4) * 16;
@@ -113,8 +119,8 @@ function routerKernel(
         template: "router",
         facts,
         product: {
-          a: { row: pitchOf(x) * 4, depth: 4 },
-          b: { panel: weight.layout.kind === "panels" ? weight.layout.depth * 64 : 64, depth: 64 },
+          a: rowsOfA(x),
+          b: stridesOfB(weight),
           outPitch: pitchOf(logits),
         },
         score,
@@ -150,6 +156,7 @@ function scoreKernel(
     port: name,
     extent: ELEMENT,
     operand,
+    dtype: "f32",
     pitch: pitchOf(tensor),
     laneStart: 0,
     laneStep: 1,
@@ -174,7 +181,8 @@ function scoreKernel(
 }
 
 export function planRouterBackward(planner: NodePlanner, request: RouterBackwardRequest): void {
-  const [dWeights, index, scores] = [request.dWeights, request.index, request.scores].map((i) => planner.input(i));
+  const [dWeights, scores] = [request.dWeights, request.scores].map((i) => inF32(planner, planner.input(i)));
+  const index = planner.input(request.index);
   const dScores = planner.output(request.dScores);
   const { normalize, scale } = request;
   const [topK, experts] = [widthOf(index.type), widthOf(scores.type)];
@@ -240,7 +248,7 @@ export function planExpertOrder(planner: NodePlanner, request: ExpertOrderReques
 }
 
 export function planExpertFractions(planner: NodePlanner, request: ExpertFractionsRequest): void {
-  const [scores, fractions] = [planner.input(request.scores), planner.output(request.fractions)];
+  const [scores, fractions] = [inF32(planner, planner.input(request.scores)), planner.output(request.fractions)];
   const { topK, rows } = request;
   const experts = widthOf(scores.type);
   planner.launch({
@@ -264,8 +272,13 @@ export function planExpertFractions(planner: NodePlanner, request: ExpertFractio
 }
 
 export function planDispatch(planner: NodePlanner, request: DispatchRequest): void {
-  const [x, source, rows] = [planner.input(request.x), planner.input(request.source), planner.output(request.rows)];
-  const weights = request.weights === undefined ? undefined : planner.input(request.weights);
+  const source = planner.input(request.source);
+  const weights = request.weights === undefined ? undefined : inF32(planner, planner.input(request.weights));
+  const [given, out] = [planner.input(request.x), planner.output(request.rows)];
+  // Rows that are copied as they are need no f32 in between.
+  const isCopy = weights === undefined && given.type.dtype === out.type.dtype;
+  const x = isCopy ? given : inF32(planner, given);
+  const { tensor: rows, finish } = isCopy ? { tensor: out, finish: () => {} } : throughF32(planner, out);
   const width = widthOf(x.type);
   const perTile = rowsPerTile(width);
   const { topK } = request;
@@ -280,21 +293,21 @@ export function planDispatch(planner: NodePlanner, request: DispatchRequest): vo
   const count = rowCount(rows.type);
   planner.launch({
     kernel: planner.kernels.get<DispatchKernel>(
-      ["dispatch", width, topK, choicePitch, pitchOf(x), pitchOf(rows)],
+      ["dispatch", width, topK, choicePitch, pitchOf(x), pitchOf(rows), x.type.dtype],
       () => ({
         template: "dispatch",
         facts: planner.facts(
-          `dispatch_k${topK}w${width}${isWeighted ? "_weighted" : ""}`,
+          `dispatch_k${topK}w${width}${isWeighted ? "_weighted" : ""}${x.type.dtype === "bf16" ? "_bf16" : ""}`,
           operands,
           `${perTile} rows`,
           counted("routed rows"),
         ),
-        width,
+        rowBytes: width * elementBytes(x),
         topK,
         isWeighted,
         choicePitch,
-        xPitch: pitchOf(x),
-        rowsPitch: pitchOf(rows),
+        xPitch: pitchBytes(x),
+        rowsPitch: pitchBytes(rows),
         rowsPerTile: perTile,
       }),
     ),
@@ -302,12 +315,14 @@ export function planDispatch(planner: NodePlanner, request: DispatchRequest): vo
     tiles: [{ count, per: perTile }],
     flops: planner.op.flops(planner.node),
   });
+  finish();
 }
 
 export function planCombine(planner: NodePlanner, request: CombineRequest): void {
-  const given = (input: number | undefined) => (input === undefined ? undefined : planner.input(input));
-  const [rows, place, y] = [planner.input(request.rows), planner.input(request.place), planner.output(request.y)];
+  const given = (input: number | undefined) => (input === undefined ? undefined : inF32(planner, planner.input(input)));
+  const [rows, place] = [inF32(planner, planner.input(request.rows)), planner.input(request.place)];
   const [weights, addend] = [given(request.weights), given(request.addend)];
+  const { tensor: y, finish } = throughF32(planner, planner.output(request.y));
   const [width, topK] = [widthOf(y.type), widthOf(place.type)];
   const perTile = Math.max(1, Math.floor(rowsPerTile(width) / topK));
   const suffix = `${weights === undefined ? "" : "_weighted"}${addend === undefined ? "" : "_addend"}`;
@@ -343,10 +358,12 @@ export function planCombine(planner: NodePlanner, request: CombineRequest): void
     tiles: [{ count, per: perTile }],
     flops: planner.op.flops(planner.node),
   });
+  finish();
 }
 
 export function planCombineDots(planner: NodePlanner, request: CombineDotsRequest): void {
-  const [rows, dY, place] = [request.rows, request.dY, request.place].map((i) => planner.input(i));
+  const [rows, dY] = [request.rows, request.dY].map((i) => inF32(planner, planner.input(i)));
+  const place = planner.input(request.place);
   const dWeights = planner.output(request.dWeights);
   const [width, topK] = [widthOf(rows.type), widthOf(place.type)];
   const perTile = Math.max(1, Math.floor(rowsPerTile(width) / topK));

@@ -124,12 +124,13 @@ function portOf(
   // A column of one group, such as of a single head, stands in rows like any other number of groups.
   const isColumn = from.type.dims.length > 1 && widthOf(from.type) === 1;
   const isScalarOfRow = (extent & LANE) === 0 && groups === 1 && !isColumn;
-  return { ...view, extent, operand, pitch: isScalarOfRow ? 1 : pitchOf(from) };
+  return { ...view, extent, operand, dtype: from.type.dtype, pitch: isScalarOfRow ? 1 : pitchOf(from) };
 }
 
 /** What of a port a kernel depends on. */
-const portParts = ({ operand, pitch, laneStart, laneStep, groupStep }: FormulaPort): number[] => [
+const portParts = ({ operand, dtype, pitch, laneStart, laneStep, groupStep }: FormulaPort): (string | number)[] => [
   operand,
+  dtype,
   pitch,
   laneStart,
   laneStep,
@@ -145,7 +146,8 @@ function operandName(side: readonly PortView[], view: PortView): string {
 function kernelName({ label: op, node }: NodePlanner, { lanes, groups, part }: FormulaBinding): string {
   const label = part === undefined ? op : `${op}_${part}`;
   const isVector = lanes.size > 1 && node.outputs.every(({ type }) => type.dims.length === 1);
-  return `${label}_w${lanes.size}${groups > 1 ? `_g${groups}` : ""}${isVector ? "_vector" : ""}`;
+  const isNarrow = [...node.inputs, ...node.outputs].some(({ type }) => type.dtype === "bf16");
+  return `${label}_w${lanes.size}${groups > 1 ? `_g${groups}` : ""}${isVector ? "_vector" : ""}${isNarrow ? "_bf16" : ""}`;
 }
 
 /** Operand rows: those of the first operand that has rows. */

@@ -6,6 +6,7 @@ import type { GroupedMatmulRequest, GroupedWgradRequest } from "../../ops/skelet
 import { tileStep } from "../../targets/wasm/limits.ts";
 import type { Count, GroupedMatmulKernel, GroupedWgradKernel, PlannedTensor } from "../plan.ts";
 import {
+  capacityOf,
   counted,
   countOperand,
   fixed,
@@ -13,14 +14,17 @@ import {
   type MatmulTile,
   type NodePlanner,
   none,
+  pitchBytes,
   pitchOf,
   read,
   rowCount,
   update,
   write,
 } from "../planner.ts";
+import { throughF32 } from "./convert.ts";
 import { fitTile } from "./matmul.ts";
 import { packedMatrixBytes, packedWeight } from "./pack.ts";
+import { columnsOfA, realFormat, rowsOfA, stridesOfB, wideningOf } from "./strides.ts";
 
 const source = "grouped products: Gale et al., arXiv:2211.15841";
 
@@ -38,27 +42,30 @@ const kernelTile = ({ rows, columns, depth }: MatmulTile, what: string): string 
 export function planGroupedMatmul(planner: NodePlanner, request: GroupedMatmulRequest): void {
   const { form } = request;
   const [a, weight] = [planner.input(request.a), planner.input(request.b)];
-  const [start, count, out] = [planner.input(request.start), planner.input(request.count), planner.output(request.out)];
+  const [start, count] = [planner.input(request.start), planner.input(request.count)];
+  const { tensor: out, finish } = throughF32(planner, planner.output(request.out));
   const b = form === "NT" ? packedWeight(planner, weight) : weight;
   const experts = weight.type.dims[0].size;
   const [columns, depth] = [widthOf(out.type), widthOf(a.type)];
   const tile = fitTile(planner.matmulTile, columns);
   const routed = rowCount(a.type);
   const operands = { a, b, start, count, out };
-  const parts = [form, experts, columns, depth, tile.rows, tile.columns, tile.depth];
+  const block = { rows: Math.min(tile.rows, capacityOf(routed)), depth: Math.min(tile.depth, depth) };
+  const parts = [form, block.rows, experts, columns, depth, tile.rows, tile.columns, tile.depth];
   const kernel = planner.kernels.get<GroupedMatmulKernel>(
-    ["grouped-matmul", ...parts, pitchOf(a), pitchOf(b), pitchOf(out)],
+    ["grouped-matmul", ...parts, ...[a, b, out].map(pitchOf), ...[a, b].map(realFormat)],
     () => ({
       template: "grouped-matmul",
       facts: groupedFacts(form, operands, tile, { experts, columns, depth }),
-      a: { row: pitchOf(a) * 4, depth: 4 },
-      b: b.layout.kind === "panels" ? { panel: b.layout.depth * 64, depth: 64 } : { panel: 64, depth: pitchOf(b) * 4 },
+      a: rowsOfA(a),
+      b: stridesOfB(b),
       outPitch: pitchOf(out),
       experts,
-      expertBytes: form === "NT" ? packedMatrixBytes(b) : weight.type.dims[1].size * pitchOf(weight) * 4,
+      expertBytes: form === "NT" ? packedMatrixBytes(b) : weight.type.dims[1].size * pitchBytes(weight),
       columns,
       depth,
       tile,
+      ...wideningOf([a, b], "depth", block, 0),
     }),
   );
   planner.launch({
@@ -70,7 +77,14 @@ export function planGroupedMatmul(planner: NodePlanner, request: GroupedMatmulRe
     ],
     flops: planner.op.flops(planner.node),
   });
+  finish();
 }
+
+/** What of the operands' formats a kernel is called after. */
+const narrowName = (tensors: readonly PlannedTensor[]): string => {
+  const formats = tensors.map(realFormat);
+  return formats.includes("bf16") ? `_${formats.join("_")}` : "";
+};
 
 function groupedFacts(
   form: "NT" | "NN",
@@ -79,7 +93,7 @@ function groupedFacts(
   { experts, columns, depth }: { experts: number; columns: number; depth: number },
 ) {
   const said = {
-    name: `grouped_matmul_${form.toLowerCase()}_e${experts}n${columns}k${depth}_t${tile.rows}x${tile.columns}x${tile.depth}`,
+    name: `grouped_matmul_${form.toLowerCase()}_e${experts}n${columns}k${depth}_t${tile.rows}x${tile.columns}x${tile.depth}${narrowName([operands.a, operands.b])}`,
     summary: "The product of each expert's rows with its own matrix; rows of nobody become 0.",
     formula: `out[r, n] = Σ_k a[r, k] · b[e, ${form === "NT" ? "n, k" : "k, n"}] for the rows r of expert e, in ascending k, in blocks of ${tile.depth}`,
     source,
@@ -96,20 +110,21 @@ export function planGroupedWgrad(planner: NodePlanner, request: GroupedWgradRequ
   const tile = fitTile(planner.matmulTile, columns);
   const { accumulate } = request;
   const first = accumulate && planner.input(accumulate.first);
-  const parts = [experts, rows, columns, tile.rows, tile.columns, tile.depth, first === undefined ? 0 : 1];
+  const block = { rows: Math.min(tile.rows, rows), depth: Math.min(tile.depth, capacityOf(rowCount(x.type))) };
+  const parts = [experts, rows, columns, tile.rows, tile.columns, tile.depth, block.depth, first === undefined ? 0 : 1];
   const kernel = planner.kernels.get<GroupedWgradKernel>(
-    ["grouped-wgrad", ...parts, pitchOf(dY), pitchOf(x), pitchOf(out)],
+    ["grouped-wgrad", ...parts, ...[dY, x, out].map(pitchOf), ...[dY, x].map(realFormat)],
     () => ({
       template: "grouped-wgrad",
       facts: wgradFacts({ dY, x, start, count, out, first }, tile, { experts, rows, columns }),
-      a: { row: 4, depth: pitchOf(dY) * 4 },
-      b: { panel: 64, depth: pitchOf(x) * 4 },
+      a: columnsOfA(dY),
+      b: stridesOfB(x),
       outPitch: pitchOf(out),
       accumulates: first !== undefined,
       rows,
       columns,
       tile,
-      scratch: 2 * pitchOf(out) * 4,
+      ...wideningOf([dY, x], "rows", block, 2 * pitchOf(out) * 4),
     }),
   );
   planner.launch({
@@ -146,7 +161,7 @@ function wgradFacts(
   { experts, rows, columns }: { experts: number; rows: number; columns: number },
 ) {
   const said = {
-    name: `grouped_wgrad_e${experts}m${rows}n${columns}${first === undefined ? "" : "_state"}_t${tile.rows}x${tile.columns}x${tile.depth}`,
+    name: `grouped_wgrad_e${experts}m${rows}n${columns}${first === undefined ? "" : "_state"}_t${tile.rows}x${tile.columns}x${tile.depth}${narrowName([dY, x])}`,
     summary: "For each expert the product over its own rows; an expert without rows adds nothing.",
     formula: `out[e, m, n] = Σ_r d_y[r, m] · x[r, n] over the rows r of expert e${first === undefined ? "" : " + out unless first"}, in ascending r, in blocks of ${tile.depth}`,
     source,

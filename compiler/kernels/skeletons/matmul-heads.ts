@@ -11,18 +11,23 @@ import {
   fixed,
   kernelFacts,
   type NodePlanner,
+  pitchBytes,
   pitchOf,
   read,
   rowCount,
   write,
 } from "../planner.ts";
+import { inF32, throughF32 } from "./convert.ts";
+import { realFormat, stridesOfB } from "./strides.ts";
 
 /** Even, since products compute two rows at a time. */
 const tileRows = 32;
 
 export function planMatmulHeads(planner: NodePlanner, request: MatmulHeadsRequest): void {
   const { form, heads, aColumns, bRows, outColumns, copied } = request;
-  const [a, weight, out] = [planner.input(request.a), planner.input(request.b), planner.output(request.out)];
+  const a = inF32(planner, planner.input(request.a));
+  const weight = planner.input(request.b);
+  const { tensor: out, finish } = throughF32(planner, planner.output(request.out));
   const b = form === "NT" ? packedHeads(planner, request, weight) : weight;
   const [columns, depth] = [outColumns.size, aColumns.size];
   const lines = Math.ceil(columns / lineFloats);
@@ -37,18 +42,18 @@ export function planMatmulHeads(planner: NodePlanner, request: MatmulHeadsReques
   const columnsOfHeads = [aColumns, bRows, outColumns].flatMap(({ start, step, size }) => [start, step, size]);
   planner.launch({
     kernel: planner.kernels.get<MatmulHeadsKernel>(
-      ["matmul-heads", form, heads, ...columnsOfHeads, ...copies, ...[a, b, out].map(pitchOf)],
+      ["matmul-heads", form, heads, ...columnsOfHeads, ...copies, ...[a, b, out].map(pitchOf), realFormat(b)],
       () => ({
         template: "matmul-heads",
         facts: planner.facts(
-          `${planner.label}_h${heads}n${columns}k${depth}`,
+          `${planner.label}_h${heads}n${columns}k${depth}${b.type.dtype === "bf16" ? "_bf16" : ""}`,
           operands,
           `${tileRows} rows of one head; registers hold 2 by 16`,
           counted("rows of a"),
         ),
         heads,
         a: { start: aColumns.start, step: aColumns.step, pitch: pitchOf(a) },
-        b: form === "NT" ? panelsOfHeads(columns, depth) : rowsOfHeads(bRows, pitchOf(b)),
+        b: form === "NT" ? panelsOfHeads(columns, b) : rowsOfHeads(bRows, b),
         out: { start: outColumns.start, step: outColumns.step, pitch: pitchOf(out) },
         columns,
         depth,
@@ -65,20 +70,20 @@ export function planMatmulHeads(planner: NodePlanner, request: MatmulHeadsReques
     ],
     flops: planner.op.flops(planner.node),
   });
+  finish();
 }
 
 const panelDepth = (depth: number): number => Math.ceil(depth / 4) * 4;
 
-function panelsOfHeads(rows: number, depth: number): MatmulHeadsKernel["b"] {
-  const panel = panelDepth(depth) * 64;
-  return { start: 0, step: Math.ceil(rows / 16) * panel, panel, depth: 64 };
+function panelsOfHeads(rows: number, b: PlannedTensor): MatmulHeadsKernel["b"] {
+  const strides = stridesOfB(b);
+  return { ...strides, start: 0, step: Math.ceil(rows / 16) * strides.panel };
 }
 
-const rowsOfHeads = ({ start, step }: MatmulHeadsRequest["bRows"], pitch: number): MatmulHeadsKernel["b"] => ({
-  start: start * pitch * 4,
-  step: step * pitch * 4,
-  panel: 64,
-  depth: pitch * 4,
+const rowsOfHeads = ({ start, step }: MatmulHeadsRequest["bRows"], b: PlannedTensor): MatmulHeadsKernel["b"] => ({
+  ...stridesOfB(b),
+  start: start * pitchBytes(b),
+  step: step * pitchBytes(b),
 });
 
 /** A working copy of a parameter, or workspace where the operand is made in this run. */
@@ -89,16 +94,17 @@ function packedHeads(
 ): PlannedTensor {
   const [depth, panels] = [widthOf(weight.type), heads * Math.ceil(bRows.size / 16)];
   const layout = { kind: "panels", panels, depth: panelDepth(depth), panel: 16 } as const;
-  const type = tensor("f32", dim("out", panels * 16), dim("in", depth));
-  if (weight.storage !== "parameter") {
+  const type = tensor(weight.type.dtype, dim("out", panels * 16), dim("in", depth));
+  const master = weight.storage === "parameter" ? weight : planner.derived.masterOf(weight);
+  if (master === undefined) {
     const packed: PlannedTensor = { ...planner.workspace(type), layout };
-    planner.launch(packLaunch(planner, heads, bRows, weight, packed));
+    planner.launch(packLaunch(planner, heads, bRows, inF32(planner, weight), packed));
     return packed;
   }
   const name = `panels.${weight.name}.rows${bRows.start}`;
   return planner.derived.get(name, () => {
     const packed: PlannedTensor = { ...plannedTensor(name, type, "working"), layout };
-    return { tensor: packed, launch: packLaunch(planner, heads, bRows, weight, packed) };
+    return { tensor: packed, launch: packLaunch(planner, heads, bRows, master, packed) };
   });
 }
 
@@ -110,27 +116,31 @@ function packLaunch(
   packed: PlannedTensor,
 ): Launch {
   const [depth, pitch] = [widthOf(weight.type), pitchOf(weight)];
-  const kernel = planner.kernels.get<PackHeadsKernel>(["pack-heads", start, step, size, depth, pitch], () => ({
-    template: "pack-heads",
-    facts: kernelFacts(
-      {
-        name: `pack_heads_n${size}k${depth}`,
-        summary: `Transposes ${size} of every ${step} rows of a weight into panels of 16 outputs of one head.`,
-        formula: `panels[h, p, k, j] = weight[${step} h + ${start} + 16 p + j, k]`,
-        source: "packing of matmul operands: Goto and van de Geijn, doi:10.1145/1356052.1356053",
-      },
-      [
-        { name: "weight", tensor: weight },
-        { name: "panels", tensor: packed },
-      ],
-      "one head",
-    ),
-    first: start,
-    step,
-    rows: size,
-    depth,
-    pitch,
-  }));
+  const kernel = planner.kernels.get<PackHeadsKernel>(
+    ["pack-heads", start, step, size, depth, pitch, packed.type.dtype],
+    () => ({
+      template: "pack-heads",
+      facts: kernelFacts(
+        {
+          name: `pack_heads_n${size}k${depth}${packed.type.dtype === "bf16" ? "_bf16" : ""}`,
+          summary: `Transposes ${size} of every ${step} rows of a weight into panels of 16 outputs of one head.`,
+          formula: `panels[h, p, k, j] = weight[${step} h + ${start} + 16 p + j, k]`,
+          source: "packing of matmul operands: Goto and van de Geijn, doi:10.1145/1356052.1356053",
+        },
+        [
+          { name: "weight", tensor: weight },
+          { name: "panels", tensor: packed },
+        ],
+        "one head",
+      ),
+      first: start,
+      step,
+      rows: size,
+      depth,
+      pitch,
+      format: realFormat(packed),
+    }),
+  );
   return {
     kernel,
     operands: [read(weight), write(packed)],

@@ -8,6 +8,7 @@ import { tileStep } from "../../targets/wasm/limits.ts";
 import { lineFloats } from "../layout.ts";
 import type { Count, KernelFacts, MatmulKernel, Operand, PlannedTensor } from "../plan.ts";
 import {
+  capacityOf,
   counted,
   countOperand,
   fixed,
@@ -17,6 +18,7 @@ import {
   none,
   type OperandFact,
   part,
+  pitchBytes,
   pitchOf,
   read,
   rowCount,
@@ -24,6 +26,7 @@ import {
   write,
 } from "../planner.ts";
 import { packedWeight } from "./pack.ts";
+import { columnsOfA, realFormat, rowsOfA, stridesOfB, wideningOf } from "./strides.ts";
 
 /** One product over tensors that are already planned; used by every skeleton that multiplies. */
 export interface Product {
@@ -68,6 +71,13 @@ export function launchProduct(planner: NodePlanner, product: Product): void {
   const tile = fitTile(planner.matmulTile, columns);
   invariant(tile.rows % tileStep.rows === 0 && tile.columns % tileStep.columns === 0, "a tile of part registers");
   const added = addend !== undefined ? "rows" : first !== undefined ? "state" : "none";
+  invariant(first === undefined || out.type.dtype === "f32", "a product is added to a state of f32");
+  const formats = [a, b, out, ...(addend === undefined ? [] : [addend])].map(realFormat);
+  const inScratch = formats.slice(2).includes("bf16") ? scratchTile(tile, out, addend) : undefined;
+  const block = {
+    rows: form === "TN" ? Math.min(tile.rows, rows) : Math.min(tile.rows, capacityOf(count)),
+    depth: Math.min(tile.depth, form === "TN" ? capacityOf(count) : depth),
+  };
   const kernel = planner.kernels.get<MatmulKernel>(
     [
       "matmul",
@@ -83,13 +93,22 @@ export function launchProduct(planner: NodePlanner, product: Product): void {
       pitchOf(b),
       pitchOf(out),
       added,
+      ...formats,
+      ...(formats.includes("bf16") ? [block.rows, block.depth] : []),
     ],
     () => ({
       template: "matmul",
       facts: matmulFacts({ ...product, b }, tile, columns, form === "TN" ? rows : depth),
-      a: form === "TN" ? { row: 4, depth: pitchOf(a) * 4 } : { row: pitchOf(a) * 4, depth: 4 },
-      b: b.layout.kind === "panels" ? { panel: b.layout.depth * 64, depth: 64 } : { panel: 64, depth: pitchOf(b) * 4 },
-      outPitch: pitchOf(out),
+      a: form === "TN" ? columnsOfA(a) : rowsOfA(a),
+      b: stridesOfB(b),
+      outPitch: pitchBytes(out),
+      inScratch,
+      ...wideningOf(
+        [a, b],
+        form === "TN" ? "rows" : "depth",
+        block,
+        inScratch === undefined ? 0 : inScratch.pitch * tile.rows,
+      ),
       addend: added,
       counted: form === "TN" ? "depth" : "rows",
       rows,
@@ -110,6 +129,13 @@ export function launchProduct(planner: NodePlanner, product: Product): void {
     flops:
       2 * (form === "TN" ? rows * columns : columns * depth) * (count.kind === "fixed" ? count.value : count.capacity),
   });
+}
+
+/** A tile of f32, its rows an odd number of lines apart. */
+function scratchTile({ columns }: MatmulTile, out: PlannedTensor, addend = out): MatmulKernel["inScratch"] {
+  const lines = columns / lineFloats;
+  const pitch = (lines + 1 - (lines % 2)) * lineFloats * 4;
+  return { pitch, out: realFormat(out), addend: realFormat(addend), addendPitch: pitchBytes(addend) };
 }
 
 function outOperand({ out, addend, first, isPart, offsets }: Product): Operand {
@@ -149,8 +175,10 @@ function matmulFacts(
         ? { name: "first", tensor: first }
         : { name: "-", description: "not used" };
   const operands = [{ name: "a", tensor: a }, { name: "b", tensor: b }, { name: "out", tensor: out }, extra];
+  const formats = [a, b, out].map(realFormat);
+  const narrow = formats.includes("bf16") ? `_${formats.join("_")}` : "";
   const said = {
-    name: `matmul_${form.toLowerCase()}_${extents}${suffix}_t${rows}x${columns}x${depth}`,
+    name: `matmul_${form.toLowerCase()}_${extents}${suffix}_t${rows}x${columns}x${depth}${narrow}`,
     summary: "The product of two matrices.",
     formula: `${formulas[form]}${added}, in ascending k, in blocks of ${depth}`,
     source: "blocking: Goto and van de Geijn, doi:10.1145/1356052.1356053",

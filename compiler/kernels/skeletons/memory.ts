@@ -12,6 +12,7 @@ import {
   type ReducePartialKernel,
   type ScatterAddKernel,
   type ScatterStoreKernel,
+  type StoredRows,
 } from "../plan.ts";
 import {
   counted,
@@ -21,6 +22,7 @@ import {
   type NodePlanner,
   none,
   part,
+  pitchBytes,
   pitchOf,
   read,
   rowCount,
@@ -28,6 +30,18 @@ import {
   update,
   write,
 } from "../planner.ts";
+import { inF32 } from "./convert.ts";
+import { realFormat } from "./strides.ts";
+
+const storedRows = (tensor: PlannedTensor): StoredRows => ({ format: realFormat(tensor), pitch: pitchBytes(tensor) });
+
+const storedParts = (from: PlannedTensor, to: PlannedTensor) => [from, to].flatMap((t) => [t.type.dtype, pitchOf(t)]);
+
+/** What of the formats a kernel is called after. */
+function storedName(from: PlannedTensor, to: PlannedTensor): string {
+  const formats = [from, to].map(realFormat);
+  return formats.includes("bf16") ? `_${formats.join("_")}` : "";
+}
 
 export function planGather(planner: NodePlanner, request: GatherRequest): void {
   const [table, index, out] = [planner.input(request.table), planner.input(request.index), planner.output(request.out)];
@@ -40,12 +54,12 @@ export function planGather(planner: NodePlanner, request: GatherRequest): void {
     { name: "out", tensor: out },
   ];
   planner.launch({
-    kernel: planner.kernels.get<GatherKernel>(["gather", width, pitchOf(table), pitchOf(out)], () => ({
+    kernel: planner.kernels.get<GatherKernel>(["gather", width, ...storedParts(table, out)], () => ({
       template: "gather",
-      facts: planner.facts(`gather_w${width}`, operands, `${perTile} rows`, counted()),
+      facts: planner.facts(`gather_w${width}${storedName(table, out)}`, operands, `${perTile} rows`, counted()),
       width,
-      tablePitch: pitchOf(table),
-      outPitch: pitchOf(out),
+      from: storedRows(table),
+      to: storedRows(out),
       rowsPerTile: perTile,
     })),
     operands: [read(table), read(index), write(out), countOperand(rows)],
@@ -55,7 +69,8 @@ export function planGather(planner: NodePlanner, request: GatherRequest): void {
 }
 
 export function planScatterAdd(planner: NodePlanner, request: ScatterAddRequest): void {
-  const [rows, index, out] = [planner.input(request.rows), planner.input(request.index), planner.output(request.out)];
+  const rows = inF32(planner, planner.input(request.rows));
+  const [index, out] = [planner.input(request.index), planner.output(request.out)];
   const width = widthOf(out.type);
   const entries = rowsOf(out.type);
   const entriesPerTile = Math.max(8, Math.ceil(entries / 64));
@@ -112,12 +127,12 @@ export function planScatterStore(planner: NodePlanner, request: ScatterStoreRequ
     { name: "out", tensor: out },
   ];
   planner.launch({
-    kernel: planner.kernels.get<ScatterStoreKernel>(["scatter-store", width, pitchOf(rows), pitchOf(out)], () => ({
+    kernel: planner.kernels.get<ScatterStoreKernel>(["scatter-store", width, ...storedParts(rows, out)], () => ({
       template: "scatter-store",
-      facts: planner.facts(`scatter_store_w${width}`, operands, `${perTile} rows`, counted()),
+      facts: planner.facts(`scatter_store_w${width}${storedName(rows, out)}`, operands, `${perTile} rows`, counted()),
       width,
-      rowsPitch: pitchOf(rows),
-      outPitch: pitchOf(out),
+      from: storedRows(rows),
+      to: storedRows(out),
       rowsPerTile: perTile,
     })),
     operands: [read(rows), read(index), update(out), countOperand(count)],
@@ -129,7 +144,7 @@ export function planScatterStore(planner: NodePlanner, request: ScatterStoreRequ
 /** Partial sums of every input into one vector, then one sum over it. */
 export function planReduce(planner: NodePlanner, request: ReduceRequest): void {
   const inputs = request.inputs.map((i): ReduceInput => {
-    const x = planner.input(i);
+    const x = inF32(planner, planner.input(i));
     const [width, rows] =
       x.type.dims.length < 2 ? [x.type.dims[0]?.size ?? 1, fixed(1)] : [widthOf(x.type), rowCount(x.type)];
     const perTile = rowsPerTile(width);

@@ -1,9 +1,11 @@
 // Weights in panels of 16 outputs: what forward products read. Copies of parameters are made once per update.
 
-import type { TensorType } from "../../graph/types.ts";
+import { bytesOf, type TensorType } from "../../graph/types.ts";
 import { plannedTensor } from "../layout.ts";
 import type { Launch, PackKernel, PlannedTensor } from "../plan.ts";
 import { fixed, kernelFacts, type NodePlanner, pitchOf, read, write } from "../planner.ts";
+import { inF32 } from "./convert.ts";
+import { realFormat } from "./strides.ts";
 
 /** Matrices of a weight, and rows and columns of each. */
 function sizesOf({ dims }: TensorType): { matrices: number; rows: number; depth: number } {
@@ -17,47 +19,54 @@ export function packedWeight(planner: NodePlanner, weight: PlannedTensor): Plann
   const { matrices, rows, depth } = sizesOf(weight.type);
   const panels = matrices * Math.ceil(rows / 16);
   const layout = { kind: "panels", panels, depth: Math.ceil(depth / 4) * 4, panel: 16 } as const;
-  if (weight.storage !== "parameter") {
+  const master = weight.storage === "parameter" ? weight : planner.derived.masterOf(weight);
+  if (master === undefined) {
     const packed: PlannedTensor = { ...planner.workspace(weight.type), layout };
-    planner.launch(packLaunch(planner, weight, packed));
+    planner.launch(packLaunch(planner, inF32(planner, weight), packed));
     return packed;
   }
   return planner.derived.get(`panels.${weight.name}`, () => {
     const packed: PlannedTensor = { ...plannedTensor(`panels.${weight.name}`, weight.type, "working"), layout };
-    return { tensor: packed, launch: packLaunch(planner, weight, packed) };
+    return { tensor: packed, launch: packLaunch(planner, master, packed) };
   });
 }
 
 /** Bytes from one matrix of a packed weight to the next. */
 export function packedMatrixBytes({ type, layout }: PlannedTensor): number {
-  return layout.kind === "panels" ? Math.ceil(sizesOf(type).rows / 16) * layout.depth * layout.panel * 4 : 0;
+  return layout.kind === "panels"
+    ? Math.ceil(sizesOf(type).rows / 16) * layout.depth * layout.panel * bytesOf[type.dtype]
+    : 0;
 }
 
 function packLaunch(planner: NodePlanner, weight: PlannedTensor, packed: PlannedTensor): Launch {
   const { matrices, rows, depth } = sizesOf(weight.type);
   const panelsPerTile = Math.max(1, Math.floor(16384 / (16 * depth)));
   const isOne = matrices === 1;
-  const kernel = planner.kernels.get<PackKernel>(["pack", matrices, rows, depth, pitchOf(weight)], () => ({
-    template: "pack",
-    facts: kernelFacts(
-      {
-        name: `pack_${isOne ? "" : `e${matrices}`}n${rows}k${depth}`,
-        summary: "Transposes a weight into panels of 16 outputs for the forward product.",
-        formula: isOne ? "panels[p, k, j] = weight[16 p + j, k]" : "panels[e, p, k, j] = weight[e, 16 p + j, k]",
-        source: "packing of matmul operands: Goto and van de Geijn, doi:10.1145/1356052.1356053",
-      },
-      [
-        { name: "weight", tensor: weight },
-        { name: "panels", tensor: packed },
-      ],
-      `${panelsPerTile} panels`,
-    ),
-    matrices,
-    rows,
-    depth,
-    pitch: pitchOf(weight),
-    panelsPerTile,
-  }));
+  const kernel = planner.kernels.get<PackKernel>(
+    ["pack", matrices, rows, depth, pitchOf(weight), packed.type.dtype],
+    () => ({
+      template: "pack",
+      facts: kernelFacts(
+        {
+          name: `pack_${isOne ? "" : `e${matrices}`}n${rows}k${depth}${packed.type.dtype === "bf16" ? "_bf16" : ""}`,
+          summary: "Transposes a weight into panels of 16 outputs for the forward product.",
+          formula: isOne ? "panels[p, k, j] = weight[16 p + j, k]" : "panels[e, p, k, j] = weight[e, 16 p + j, k]",
+          source: "packing of matmul operands: Goto and van de Geijn, doi:10.1145/1356052.1356053",
+        },
+        [
+          { name: "weight", tensor: weight },
+          { name: "panels", tensor: packed },
+        ],
+        `${panelsPerTile} panels`,
+      ),
+      matrices,
+      rows,
+      depth,
+      pitch: pitchOf(weight),
+      format: realFormat(packed),
+      panelsPerTile,
+    }),
+  );
   return {
     kernel,
     operands: [read(weight), write(packed)],

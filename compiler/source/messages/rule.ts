@@ -105,6 +105,12 @@ export function unknownFormat(name: string, known: readonly string[], place: Pla
   });
 }
 
+export function accumulatorFormat(name: string, known: readonly string[], place: Place): Diagnostic {
+  return rule("error", "precision/accumulator", `sums are not added in ${name}`, place, {
+    help: `accumulators: ${known.join(", ")}; what is stored may be ${name}: \`${name} * ${name} -> ${known[0]} -> ${name}\``,
+  });
+}
+
 export function wrongStages(found: number, place: Place): Diagnostic {
   return rule("error", "precision/stages", `a signature has no arrow or two, not ${found}`, place, {
     help: "write `a * b -> accumulator -> result`, `in -> compute -> out` or one format",
