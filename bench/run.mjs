@@ -12,6 +12,21 @@ import { formulas, matmuls, training } from "./measure.mjs";
 import { median } from "./model.mjs";
 import { torchVersion } from "./peer.mjs";
 
+/** Folders of test/fixtures that hold more than a config. */
+const references = [
+  "deepseek_v2_lite",
+  "deepseek_v3_fp8",
+  "deepseek_v3_mtp",
+  "deepseek_v3_noqlora_ragged",
+  "gpt_oss",
+  "llama_gqa_untied",
+  "llama_tied_bf16",
+  "mixtral",
+  "olmoe",
+  "qwen3_moe",
+  "qwen3_tied",
+  "stories260K",
+];
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** @type {string[]} */
 const lines = [];
@@ -145,6 +160,22 @@ table(["kernel", "GB/s", "share of copy", "bar"], await formulas());
 say("## Training steps");
 say();
 await trainings(roof);
+const at = process.argv.indexOf("--train-ref");
+if (at >= 0) {
+  say("## A mixture of experts with latent attention beside its reference program");
+  say();
+  say(
+    "8.1 M parameters, width 256, 4 layers, 8 experts of which 2 are chosen, one shared, 8 x 256 tokens, from the program's",
+  );
+  say("own weights and in its order: `npm run bench -- --train-ref FOLDER TEXT`.");
+  say();
+  say("```");
+  const [folder, text] = process.argv.slice(at + 1);
+  const run = [join(root, "bench", "train-ref.mjs"), folder, text];
+  for (const line of execFileSync(process.execPath, run, { encoding: "utf8" }).trim().split("\n")) say(line);
+  say("```");
+  say();
+}
 say("## Compiling");
 say();
 table(["what", "seconds", "peak resident", "bar"], compileTimes(root));
@@ -152,7 +183,7 @@ say("## Agreement with PyTorch");
 say();
 say("`mspec import` and `mspec verify` on checkpoints and results of transformers, in float32 (test/fixtures).");
 say();
-for (const name of ["llama_gqa_untied", "llama_tied_bf16", "stories260K"]) {
+for (const name of references) {
   say(`### ${name}`);
   say();
   say("```");

@@ -1,11 +1,19 @@
 // @ts-check
-// Trains the reference model of a fixture folder (config.json, init.safetensors, curve.csv) on its text, in its order and
-// with its schedule, and prints how far losses part from the recorded ones.
+// Trains the reference model of a fixture folder (config.json, init.safetensors, train_ref.py, curve.csv) on its text, in its
+// order and with its schedule: how far losses part from the recorded ones, and speed and memory beside the program itself,
+// steps in turns where python3 has torch.
 // node bench/train-ref.mjs FOLDER TEXT [steps] [threads]
 
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { exit } from "node:process";
+import { fileURLToPath } from "node:url";
+import { median } from "./model.mjs";
+import { startPeer, torchVersion } from "./peer.mjs";
+import { kernelShares } from "./shares.mjs";
 
 const dist = new URL("../dist/", import.meta.url);
 /** @param {string} path */
@@ -84,11 +92,30 @@ async function openModel() {
   return open.openModel(memorySource(files), { threads: Number(threads) });
 }
 
+/** The start weights under our names. */
+function importWeights() {
+  const made = mkdtempSync(join(tmpdir(), "mspec-train-ref-"));
+  copyFileSync(join(folder, "config.json"), join(made, "config.json"));
+  copyFileSync(join(folder, "init.safetensors"), join(made, "model.safetensors"));
+  const mspec = fileURLToPath(new URL("../bin/mspec.mjs", import.meta.url));
+  const { status, stderr } = spawnSync(process.execPath, [mspec, "import", made, "-o", join(made, "ours")], {
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Error(stderr);
+  return made;
+}
+
+const made = importWeights();
+const version = torchVersion();
+const program = fileURLToPath(new URL("./train_ref_peer.py", import.meta.url));
+const peer =
+  version === undefined ? undefined : await startPeer("python3", [program, join(folder, "train_ref.py"), text]);
 const start = process.memoryUsage().rss;
 const model = await openModel();
 const { runStep, writeMicroBatch } = await load("runtime/train/step.js");
 const { scheduleValue } = await load("runtime/schedule.js");
-await model.loadWeights(`${folder}/model.safetensors`);
+await model.loadWeights(join(made, "ours", "model.safetensors"));
+rmSync(made, { recursive: true });
 const bytes = readFileSync(text);
 const split = Math.floor(bytes.length * 0.9);
 const [train, held] = [bytes.subarray(0, split), bytes.subarray(split)];
@@ -116,11 +143,13 @@ async function validationLoss() {
   return sum / (16 * sequence);
 }
 
-/** @param {number[]} values */
-const median = (values) => [...values].sort((x, y) => x - y)[values.length >> 1];
-
 const random = mulberry32(1337);
-const times = [];
+/** @type {{ ms: number, cpu: number }[]} */
+const ours = [];
+/** @type {{ ms: number, cpu: number, peak: number }[]} */
+const theirs = [];
+/** Enough for a median; the rest of the run goes on alone. */
+const measured = 40;
 for (let step = 0; step <= steps; step++) {
   const recorded = curve[step]?.[2];
   if (recorded) {
@@ -142,20 +171,47 @@ for (let step = 0; step <= steps; step++) {
       scheduleValue(value.schedule, now, end),
     ),
   };
-  const began = performance.now();
+  const [began, used] = [performance.now(), process.cpuUsage()];
   const { loss } = await runStep(device, training, batch, settings);
-  times.push(performance.now() - began);
+  if (step < measured) {
+    ours.push({ ms: performance.now() - began, cpu: process.cpuUsage(used).user / 1000 });
+    if (peer !== undefined) theirs.push(await peer.ask("step"));
+  }
   if (step < 3 || step % 50 === 0) {
     process.stdout.write(
       `step ${step}: loss ${loss.toFixed(6)}, recorded ${curve[step][1].toFixed(6)}, apart ${(loss - curve[step][1]).toExponential(1)}\n`,
     );
   }
 }
-const middle = median(times.slice(3));
-process.stdout.write(
-  `${((sequences * sequence * 1000) / middle).toFixed(0)} tokens/s (median step ${middle.toFixed(1)} ms, ${threads} threads)\n`,
+peer?.stop();
+/** @param {{ ms: number, cpu: number }[]} list */
+const medians = (list) => ({
+  ms: median(list.slice(3).map(({ ms }) => ms)),
+  cpu: median(list.slice(3).map(({ cpu }) => cpu)),
+});
+/** @param {string} name @param {{ ms: number, cpu: number }} times @param {number} memory */
+function printSpeed(name, { ms, cpu }, memory) {
+  const speed = ((sequences * sequence * 1000) / ms).toFixed(0);
+  process.stdout.write(
+    `${name}: ${ms.toFixed(1)} ms and ${cpu.toFixed(1)} ms of CPU per step, ${speed} tokens/s, ${memory.toFixed(0)} MiB above start-up\n`,
+  );
+}
+const own = medians(ours);
+printSpeed(`mspec, wasm, ${threads} threads`, own, (process.resourceUsage().maxRSS * 1024 - start) / 2 ** 20);
+if (theirs.length > 3) {
+  const other = medians(theirs);
+  printSpeed(`PyTorch ${version}, 2 threads`, other, theirs[theirs.length - 1].peak);
+  process.stdout.write(
+    `speed over PyTorch: ${(other.ms / own.ms).toFixed(2)} by wall time, ${(other.cpu / own.cpu).toFixed(2)} by CPU time\n`,
+  );
+}
+const shares = Object.entries(await kernelShares(device, manifest)).sort(
+  (a, b) => b[1].milliseconds - a[1].milliseconds,
 );
-process.stdout.write(
-  `memory: ${((process.resourceUsage().maxRSS * 1024 - start) / 2 ** 20).toFixed(0)} MiB above start-up\n`,
-);
+const total = shares.reduce((sum, [, { milliseconds }]) => sum + milliseconds, 0);
+for (const [name, { milliseconds, flops }] of shares.slice(0, 10)) {
+  const share = ((100 * milliseconds) / total).toFixed(1).padStart(5);
+  const speed = flops > 0 ? `, ${(flops / milliseconds / 1e6).toFixed(1)} GF/s` : "";
+  process.stdout.write(`${share} % ${name}: ${milliseconds.toFixed(2)} ms${speed}\n`);
+}
 await model.close();
