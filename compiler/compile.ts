@@ -9,7 +9,7 @@ import { planTarget, type TargetPlan } from "./kernels/program.ts";
 import { tileChooser } from "./kernels/tile.ts";
 import { buildModel, type Model, type ModelOptions } from "./model/model.ts";
 import type { Objective } from "./model/objectives.ts";
-import { ruleProblems } from "./model/rule-problems.ts";
+import { precisionPrograms, ruleProblems } from "./model/rule-problems.ts";
 import { buildUpdate, gradientName } from "./model/update.ts";
 import { accumulateLoss } from "./passes/accumulate-loss.ts";
 import { assignPrecision } from "./passes/assign-precision.ts";
@@ -18,7 +18,7 @@ import { differentiate } from "./passes/differentiate.ts";
 import { fuse } from "./passes/fuse.ts";
 import { type Diagnostic, Diagnostics } from "./source/diagnostic.ts";
 import type { Note } from "./source/notes.ts";
-import type { Spec } from "./spec/spec.ts";
+import type { PrecisionRule, Spec } from "./spec/spec.ts";
 
 /** The graphs of a model after each pass, in order: what `mspec dump` prints. */
 export interface StageGraphs {
@@ -76,7 +76,7 @@ export function buildPrograms(spec: Spec, measure = unmeasured, options: ModelOp
   });
   diagnostics.throwIfErrors();
   const precise = measure("assign-precision", () =>
-    summed.map((graph) => assignPrecision(graph, spec.precision, counts)),
+    summed.map((graph) => assignPrecision(graph, rulesFor(graph, spec), counts)),
   );
   const recomputed = measure("choose-recompute", () =>
     precise.map(({ graph }) => chooseRecompute(graph, spec.recompute, counts)),
@@ -96,6 +96,11 @@ export function buildPrograms(spec: Spec, measure = unmeasured, options: ModelOp
     notes: [...precise.flatMap(({ notes }) => notes), ...recomputed.flatMap(({ notes }) => notes)],
     warnings: diagnostics.all,
   };
+}
+
+/** The common rules of precision and the program's own. */
+function rulesFor({ name }: Graph, { precision }: Spec): PrecisionRule[] {
+  return precision.filter(({ program }) => program === undefined || program === precisionPrograms.get(name));
 }
 
 /** Graphs with losses as programs: training sums up everything, evaluation the losses of what is predicted. */

@@ -6,7 +6,7 @@ import { tiledSkeletons } from "../ops/skeletons.ts";
 import type { Diagnostic } from "../source/diagnostic.ts";
 import type { Operation } from "../spec/selector.ts";
 import { type SelectorRule, selectorProblems } from "../spec/selector-problems.ts";
-import type { Signature, Spec } from "../spec/spec.ts";
+import type { PrecisionProgram, Signature, Spec } from "../spec/spec.ts";
 import type { Parameter } from "./parameters.ts";
 
 /** Checks every list of rules of its own; recompute is a set, so none of its rules hides another. */
@@ -21,9 +21,7 @@ export function ruleProblems(
   const total = <R extends Omit<SelectorRule, "isTotal">>(rules: readonly R[]): SelectorRule[] =>
     rules.map(({ selector, key }) => ({ selector, key, isTotal: true }));
   const lists: SelectorRule[][] = [
-    spec.precision.flatMap(({ selector, key, signature, isImplied }) =>
-      isImplied === true ? [] : [{ selector, key, isTotal: isTotal(signature) }],
-    ),
+    precisionRules(spec, undefined),
     spec.recompute.map(({ selector, key }) => ({ selector, key, isTotal: false })),
   ];
   const weighted = operationsOf(
@@ -40,9 +38,26 @@ export function ruleProblems(
   return [
     ...selectorProblems(total(spec.tiles), operationsOf(nodes.filter(isTiled), counts), "product"),
     ...lists.flatMap((rules) => selectorProblems(rules, operations)),
+    ...graphs.flatMap(({ name, nodes: own }) => {
+      const rules = precisionRules(spec, precisionPrograms.get(name));
+      return precisionPrograms.has(name) ? selectorProblems(rules, operationsOf(own, counts)) : [];
+    }),
     ...aboutWeights.flatMap((rules) => selectorProblems(rules, weighted, "operation with weights")),
   ];
 }
+
+/** Which section's own rules are about which program. */
+export const precisionPrograms: ReadonlyMap<string, PrecisionProgram> = new Map([
+  ["micro_step", "train"],
+  ["evaluate", "evaluate"],
+  ["extend", "serve"],
+]);
+
+/** What somebody wrote for one program, or for all of them. */
+const precisionRules = ({ precision }: Spec, program: PrecisionProgram | undefined): SelectorRule[] =>
+  precision
+    .filter((rule) => rule.program === program && rule.isImplied !== true)
+    .map(({ selector, key, signature }) => ({ selector, key, isTotal: isTotal(signature) }));
 
 const isTotal = ({ operands, accumulator, result }: Signature): boolean =>
   ![...operands, accumulator, result].includes(undefined);

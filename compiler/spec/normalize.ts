@@ -7,7 +7,7 @@ import { modelMap } from "./normalize-model.ts";
 import { type Ordered, ordered, scheduleValue } from "./ordered.ts";
 import { languageVersion } from "./schema.ts";
 import type { Selector } from "./selector.ts";
-import type { DataSpec, Distribution, PrecisionRule, Spec, TrainSpec } from "./spec.ts";
+import type { DataSpec, Distribution, PrecisionProgram, PrecisionRule, Spec, TrainSpec } from "./spec.ts";
 
 export function normalizeSpec(spec: Spec): string {
   const { name, model, precision, tiles, recompute, data, train, serve } = spec;
@@ -16,17 +16,23 @@ export function normalizeSpec(spec: Spec): string {
   const wasm = tiles.map(({ selector, tile }) => {
     return [selectorText(selector), `${tile.rows}x${tile.columns}x${tile.depth}`] as const;
   });
+  const ownRules = (program: PrecisionProgram) => {
+    const list = precisionList(precision, program);
+    return list.length > 0 ? list : undefined;
+  };
+  const serveEntries = (["sequences", "tokens", "page", "pages"] as const).map((key) => [key, serve[key]] as const);
   const document = ordered(
     ["mspec", languageVersion],
     ["name", name],
     ["formulas", formulas.length > 0 ? ordered(...formulas) : undefined],
     ["model", modelMap(model, train?.steps)],
-    ["precision", precision.filter(({ isImplied }) => isImplied !== true).map(precisionEntry)],
+    ["precision", precisionList(precision, undefined)],
     ["tiles", tiles.length > 0 ? ordered(["wasm", ordered(...wasm)]) : undefined],
     ["recompute", recompute.map(({ selector }) => selectorText(selector))],
     ["data", data && dataMap(data)],
-    ["train", train && trainMap(train)],
-    ["serve", ordered(...(["sequences", "tokens", "page", "pages"] as const).map((key) => [key, serve[key]] as const))],
+    ["train", train && ordered(...trainMap(train), ["precision", ownRules("train")])],
+    ["evaluate", ownRules("evaluate") && ordered(["precision", ownRules("evaluate")])],
+    ["serve", ordered(...serveEntries, ["precision", ownRules("serve")])],
   );
   return stringify(document, { lineWidth: 0 });
 }
@@ -78,6 +84,9 @@ export function selectorText({ syntax, directions }: Selector): string {
     .map((parts) => parts.join("."))
     .join(", ");
 }
+
+const precisionList = (rules: readonly PrecisionRule[], program: PrecisionProgram | undefined) =>
+  rules.filter((rule) => rule.program === program && rule.isImplied !== true).map(precisionEntry);
 
 function precisionEntry({ selector: about, signature, recipe }: PrecisionRule): string | Ordered {
   if (recipe !== undefined) return recipe;

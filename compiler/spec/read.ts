@@ -62,12 +62,17 @@ function resolveSpec(node: YamlMap, diagnostics: Diagnostics): Spec | undefined 
   const trainSection = root.isGiven("train") ? root.section("train", modelSection) : undefined;
   const batch = trainSection && resolveTrainBatch(trainSection);
   const model = resolveModel(root, batch);
-  const precision = readPrecision(root);
+  const serveSection = root.section("serve", modelSection);
+  const precision = readPrecision(root, {
+    ...(trainSection && { train: trainSection }),
+    ...(root.isGiven("evaluate") && { evaluate: root.section("evaluate") }),
+    serve: serveSection,
+  });
   const tiles = readTiles(root);
   const recompute = readRecompute(root);
   const data = resolveData(root);
   const train = trainSection && resolveTrain(trainSection, modelSection, batch);
-  const serve = resolveServe(root.section("serve", modelSection));
+  const serve = resolveServe(serveSection);
   if (name === undefined || model === undefined || serve === undefined) return undefined;
   if (trainSection !== undefined && train !== undefined) checkMtp(model, modelSection, train, trainSection);
   if (!diagnostics.hasErrors) checkLimits(root, { model, train, serve });

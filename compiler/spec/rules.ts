@@ -13,7 +13,15 @@ import { tileStep } from "../targets/wasm/limits.ts";
 import { floatFault } from "./scalar-fault.ts";
 import type { Section } from "./section.ts";
 import { everyOperation, readSelector, type Selector } from "./selector.ts";
-import type { Distribution, Format, PrecisionRule, RecomputeRule, Signature, TileRule } from "./spec.ts";
+import type {
+  Distribution,
+  Format,
+  PrecisionProgram,
+  PrecisionRule,
+  RecomputeRule,
+  Signature,
+  TileRule,
+} from "./spec.ts";
 
 const formats: readonly Format[] = ["f32", "bf16"];
 /** What partial sums are added in. */
@@ -76,18 +84,31 @@ function readEntries(
   return entries;
 }
 
-export function readPrecision(root: Section): PrecisionRule[] {
-  const { diagnostics, faulty } = root.reading;
-  const node = root.node("precision");
-  if (node?.kind !== "list") return defaultPrecision(root);
+/** The common rules, and behind them those of the sections that are for one program. */
+export function readPrecision(
+  root: Section,
+  own: Readonly<Partial<Record<PrecisionProgram, Section>>>,
+): PrecisionRule[] {
+  const common = root.node("precision")?.kind === "list" ? precisionRules(root) : defaultPrecision(root);
+  const programs = Object.entries(own) as [PrecisionProgram, Section][];
+  return [
+    ...common,
+    ...programs.flatMap(([program, section]) => precisionRules(section).map((rule) => ({ ...rule, program }))),
+  ];
+}
+
+function precisionRules(section: Section): PrecisionRule[] {
+  const { diagnostics, faulty } = section.reading;
+  const node = section.isGiven("precision") ? section.node("precision") : undefined;
+  if (node?.kind !== "list") return [];
   return node.items.flatMap((item, i): PrecisionRule[] => {
-    const key = `precision[${i}]`;
+    const key = `${section.pathOf("precision")}[${i}]`;
     if (item.kind === "scalar" && typeof item.value === "string" && !faulty.has(item)) {
       const rules = recipeRules(item.value, item.place, key);
       if (rules.length === 0) diagnostics.add(say.unknownRecipe(item.value, [...recipes.keys()], item.place));
       return rules;
     }
-    return readEntries(root, item, key, "with").flatMap(({ selector, value }) => {
+    return readEntries(section, item, key, "with").flatMap(({ selector, value }) => {
       const syntax = parsePrecision(value.text, diagnostics);
       const signature = syntax && signatureOf(syntax, value.text, diagnostics);
       return signature === undefined ? [] : [{ selector, signature, key }];

@@ -120,6 +120,18 @@ const optimizer = section({
   ),
 });
 
+const precisionList: Shape = {
+  kind: "list",
+  of: {
+    kind: "either",
+    shapes: [
+      { kind: "text", example: "f32" },
+      { kind: "map", keys: "selector", of: { kind: "precision" }, isSingle: true },
+    ],
+  },
+  least: 1,
+};
+
 const train = section({
   sequence: optional(count, "Tokens per sequence; at most model.context.", "context", [
     "seq_length",
@@ -172,6 +184,11 @@ const train = section({
     "save_interval",
   ]),
   sample_every: optional(countOrNone, "Write a sample of text every so many steps; 0: never.", "0"),
+  precision: optional(precisionList, "Rules of precision that follow the common ones, for training steps alone."),
+});
+
+const evaluate = section({
+  precision: optional(precisionList, "Rules of precision that follow the common ones, for evaluation alone."),
 });
 
 const serve = section({
@@ -181,6 +198,7 @@ const serve = section({
   ]),
   page: optional(count, "Tokens per page of the cache.", "16", ["page_size"]),
   pages: optional(count, "Pages of the cache.", "sequences * ceil(context / page)", ["num_gpu_blocks"]),
+  precision: optional(precisionList, "Rules of precision that follow the common ones, for serving alone."),
 });
 
 /** The language version that this compiler reads. */
@@ -199,17 +217,7 @@ export const specSchema: SectionShape = section({
   ),
   model: needed(model, "What the model is."),
   precision: optional(
-    {
-      kind: "list",
-      of: {
-        kind: "either",
-        shapes: [
-          { kind: "text", example: "f32" },
-          { kind: "map", keys: "selector", of: { kind: "precision" }, isSingle: true },
-        ],
-      },
-      least: 1,
-    },
+    precisionList,
     "How operations compute: recipes by name, and rules of one selector and signature; the last that matches wins.",
     "[f32]",
     ["torch_dtype", "dtype"],
@@ -226,5 +234,6 @@ export const specSchema: SectionShape = section({
   ),
   data: optional(data, "What the model is trained on."),
   train: optional(train, "How the model is trained."),
+  evaluate: optional(evaluate, "How losses of held-out text are computed."),
   serve: optional(serve, "How much is served at once."),
 });

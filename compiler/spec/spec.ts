@@ -7,7 +7,7 @@ import type { Selector } from "./selector.ts";
 export interface Spec {
   readonly name: string;
   readonly model: ModelSpec;
-  /** In the order of the file; the last rule that matches an operation and direction wins. */
+  /** The common rules, then those of single programs; the last that matches an operation and direction wins. */
   readonly precision: readonly PrecisionRule[];
   readonly tiles: readonly TileRule[];
   readonly recompute: readonly RecomputeRule[];
@@ -186,6 +186,9 @@ export interface MtpSpec {
 /** Number formats that a rule can name; only what some target computes is listed. */
 export type Format = "f32" | "bf16";
 
+/** Sections whose own rules of precision follow the common ones. */
+export type PrecisionProgram = "train" | "evaluate" | "serve";
+
 export interface PrecisionRule {
   readonly selector: Selector;
   readonly signature: Signature;
@@ -193,6 +196,8 @@ export interface PrecisionRule {
   readonly key: string;
   /** The recipe whose rule for all operations this is. */
   readonly recipe?: string;
+  /** The one program that it is for; undefined: all of them. */
+  readonly program?: PrecisionProgram;
   /** Another rule of a recipe: nobody wrote it, so it may be about nothing. */
   readonly isImplied?: true;
 }

@@ -78,6 +78,10 @@ const changes: Readonly<Record<string, string>> = {
   "model.ffn.intermediate": "model.ffn[0].intermediate=44",
   "model.ffn.activation": "model.ffn[0].activation=gelu(x)",
   "model.ffn.layers": "model.ffn[1].layers=0",
+  precision: "precision=[bf16]",
+  "train.precision": "train.precision=[bf16]",
+  "evaluate.precision": "evaluate={ precision: [bf16] }",
+  "serve.precision": "serve.precision=[bf16]",
   "tiles.wasm": "tiles.wasm={linear: 64x32x16}",
   recompute: "recompute=[activation]",
   "data.tokenizer": "data.tokenizer=tokenizer.json",
@@ -110,7 +114,6 @@ const exceptions: Readonly<Record<string, string>> = {
   name: "names the output: it stands in the manifest and in headers as itself",
   "model.norm.kind": "one word so far",
   "train.optimizer.kind": "one word so far",
-  precision: "one format so far: f32",
   "train.tokens": "another way to say steps, refused beside it; the test below takes its place",
 };
 

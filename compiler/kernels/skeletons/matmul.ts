@@ -63,60 +63,14 @@ export function planMatmul(planner: NodePlanner, request: MatmulRequest): void {
 }
 
 export function launchProduct(planner: NodePlanner, product: Product): void {
-  const { form, a, out, count, offsets, addend, first } = product;
+  const { form, a, count, offsets, addend, first } = product;
   const b = form === "NT" ? packedWeight(planner, product.b) : product.b;
   const columns = form === "NT" ? rowsOf(product.b.type) : widthOf(product.b.type);
   const rows = form === "TN" ? widthOf(a.type) : 0;
   const depth = form === "TN" ? 0 : widthOf(a.type);
   const tile = fitTile(planner.matmulTile, columns);
   invariant(tile.rows % tileStep.rows === 0 && tile.columns % tileStep.columns === 0, "a tile of part registers");
-  const added = addend !== undefined ? "rows" : first !== undefined ? "state" : "none";
-  invariant(first === undefined || out.type.dtype === "f32", "a product is added to a state of f32");
-  const formats = [a, b, out, ...(addend === undefined ? [] : [addend])].map(realFormat);
-  const inScratch = formats.slice(2).includes("bf16") ? scratchTile(tile, out, addend) : undefined;
-  const block = {
-    rows: form === "TN" ? Math.min(tile.rows, rows) : Math.min(tile.rows, capacityOf(count)),
-    depth: Math.min(tile.depth, form === "TN" ? capacityOf(count) : depth),
-  };
-  const kernel = planner.kernels.get<MatmulKernel>(
-    [
-      "matmul",
-      form,
-      rows,
-      columns,
-      depth,
-      tile.rows,
-      tile.columns,
-      tile.depth,
-      pitchOf(a),
-      b.layout.kind,
-      pitchOf(b),
-      pitchOf(out),
-      added,
-      ...formats,
-      ...(formats.includes("bf16") ? [block.rows, block.depth] : []),
-    ],
-    () => ({
-      template: "matmul",
-      facts: matmulFacts({ ...product, b }, tile, columns, form === "TN" ? rows : depth),
-      a: form === "TN" ? columnsOfA(a) : rowsOfA(a),
-      b: stridesOfB(b),
-      outPitch: pitchBytes(out),
-      inScratch,
-      ...wideningOf(
-        [a, b],
-        form === "TN" ? "rows" : "depth",
-        block,
-        inScratch === undefined ? 0 : inScratch.pitch * tile.rows,
-      ),
-      addend: added,
-      counted: form === "TN" ? "depth" : "rows",
-      rows,
-      columns,
-      depth,
-      tile,
-    }),
-  );
+  const kernel = matmulKernel(planner, { ...product, b }, { rows, columns, depth }, tile);
   const extra: Operand = addend !== undefined ? read(addend, offsets.out) : first !== undefined ? read(first) : none;
   const rowTiles = form === "TN" ? fixed(rows) : count;
   planner.launch({
@@ -129,6 +83,44 @@ export function launchProduct(planner: NodePlanner, product: Product): void {
     flops:
       2 * (form === "TN" ? rows * columns : columns * depth) * (count.kind === "fixed" ? count.value : count.capacity),
   });
+}
+
+/** Rows and contraction that are counted at run time are 0. */
+function matmulKernel(
+  planner: NodePlanner,
+  product: Product,
+  { rows, columns, depth }: MatmulTile,
+  tile: MatmulTile,
+): MatmulKernel {
+  const { form, a, b, out, count, addend, first } = product;
+  const added = addend !== undefined ? "rows" : first !== undefined ? "state" : "none";
+  invariant(first === undefined || out.type.dtype === "f32", "a product is added to a state of f32");
+  const formats = [a, b, out, ...(addend === undefined ? [] : [addend])].map(realFormat);
+  const inScratch = formats.slice(2).includes("bf16") ? scratchTile(tile, out, addend) : undefined;
+  const block = {
+    rows: Math.min(tile.rows, form === "TN" ? rows : capacityOf(count)),
+    depth: Math.min(tile.depth, form === "TN" ? capacityOf(count) : depth),
+  };
+  const sizes = [rows, columns, depth, tile.rows, tile.columns, tile.depth];
+  const narrow = formats.includes("bf16") ? [...formats, block.rows, block.depth] : [];
+  return planner.kernels.get<MatmulKernel>(
+    ["matmul", form, ...sizes, pitchOf(a), b.layout.kind, pitchOf(b), pitchOf(out), added, ...narrow],
+    () => ({
+      template: "matmul",
+      facts: matmulFacts(product, tile, columns, form === "TN" ? rows : depth),
+      a: form === "TN" ? columnsOfA(a) : rowsOfA(a),
+      b: stridesOfB(b),
+      outPitch: pitchBytes(out),
+      inScratch,
+      ...wideningOf([a, b], form === "TN" ? "rows" : "depth", block, (inScratch?.pitch ?? 0) * tile.rows),
+      addend: added,
+      counted: form === "TN" ? "depth" : "rows",
+      rows,
+      columns,
+      depth,
+      tile,
+    }),
+  );
 }
 
 /** A tile of f32, its rows an odd number of lines apart. */
