@@ -115,6 +115,15 @@ test.each([
     ],
   ],
   [
+    "bf16 by recipe, by rule and by program",
+    [
+      "precision=[bf16, all: bf16, router: f32, linear.wgrad: _ * bf16 -> f32 -> f32]",
+      "train.precision=[f32, norm: bf16]",
+      "evaluate={ precision: [bf16] }",
+      "serve.precision=[head: bf16 * f32 -> f32 -> bf16]",
+    ],
+  ],
+  [
     "tiles and recompute",
     ["tiles.wasm={ linear: 64x64x16, wgrad: 2x32x3 }", 'recompute=["**.norm", "layers[0.. by 2, -1].attention"]'],
   ],

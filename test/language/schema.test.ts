@@ -88,7 +88,9 @@ train:
   evaluate_every: 1
   save_every: 2
   sample_every: 3
-serve: { sequences: 8, tokens: 256, pages: 256, page: 16 }
+  precision: [bf16]
+evaluate: { precision: [{ head: f32 }] }
+serve: { sequences: 8, tokens: 256, pages: 256, page: 16, precision: [bf16, { router: f32 }] }
 `);
 
 const validate: ValidateFunction = new Ajv({ strict: false }).compile(JSON.parse(emitJsonSchema()));

@@ -52,8 +52,12 @@ function expectSame(a: Graph, b: Graph, vocab: number, sequence: number): void {
 
 const trained = (graphs: readonly Graph[]): Graph[] => graphs.filter((g) => g.name !== "extend");
 
-describe.each(tinySpecs)("%s", (_, text) => {
-  const spec = specOf(text);
+const formats = tinySpecs.flatMap(([name, text]) =>
+  ["f32", "bf16"].map((format) => [`${name} in ${format}`, text, [`precision=[${format}]`]] as const),
+);
+
+describe.each(formats)("%s", (_, text, precision) => {
+  const spec = specOf(text, precision);
   const sequence = spec.train?.sequence ?? 1;
   const { graphs } = buildPrograms(spec);
 
@@ -68,7 +72,7 @@ describe.each(tinySpecs)("%s", (_, text) => {
 
   test("recomputation repeats forward nodes and computes the same gradients", () => {
     const again = buildPrograms(
-      specOf(text, ["recompute+=norm", "recompute+=activation", "recompute+=attention.core"]),
+      specOf(text, [...precision, "recompute+=norm", "recompute+=activation", "recompute+=attention.core"]),
     );
     const [kept, recomputed] = [graphs, again.graphs].map((list) => list.find((g) => g.name === "micro_step"));
     if (kept === undefined || recomputed === undefined) throw new Error("no micro_step");
@@ -80,7 +84,8 @@ describe.each(tinySpecs)("%s", (_, text) => {
 
   test("recomputation lowers the memory of a run", () => {
     const bytes = (overrides: string[]) =>
-      compile(specOf(text, overrides)).plan.programs.find((p) => p.name === "micro_step")?.activationBytes ?? 0;
+      compile(specOf(text, [...precision, ...overrides])).plan.programs.find((p) => p.name === "micro_step")
+        ?.activationBytes ?? 0;
     expect(bytes(["recompute+=norm", "recompute+=activation"])).toBeLessThan(bytes([]));
   });
 });
