@@ -422,6 +422,16 @@ describe("exports that a family cannot say", () => {
     expect(changedSpec(name, change)).toContain(sentence);
   });
 
+  test("a gpt-oss without windows gets a size for them, which transformers asks for, that hides nothing", () => {
+    const config = fixture("gpt_oss");
+    const text = textOf({ ...config, layer_types: ["full_attention", "full_attention"] });
+    const { layer_types, sliding_window } = exported(specOf(text), {});
+    expect([layer_types, sliding_window]).toEqual([
+      ["full_attention", "full_attention"],
+      config.max_position_embeddings,
+    ]);
+  });
+
   test("what only training reads does not matter", () => {
     const text = textOf(fixture("deepseek_v3_mtp")).replace(
       "bias_update: 1e-3",

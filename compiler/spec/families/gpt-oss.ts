@@ -76,10 +76,13 @@ export const gptOss: ConfigFamily = {
 
   write(model, refuse) {
     const moe = expertsOf(model);
+    const { layer_types, sliding_window } = writeLayerTypes(model, refuse);
     return {
       ...writeSizes(model),
       ...writeGqa(model),
-      ...writeLayerTypes(model, refuse),
+      layer_types,
+      // transformers makes the mask of a window even where no layer has one, and fails without a size for it.
+      sliding_window: sliding_window ?? model.context,
       hidden_act: "silu",
       intermediate_size: moe?.intermediate,
       num_experts_per_tok: moe?.topK,
