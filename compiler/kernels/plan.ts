@@ -295,6 +295,9 @@ export interface AttentionNumbers {
   readonly keyBlock: number;
   /** Elements from row to row; a gradient lies as what it is of. */
   readonly qPitch: number;
+  /** What queries and results are stored as; keys and values are f32 where the kernel does not say otherwise. */
+  readonly qFormat: "f32" | "bf16";
+  readonly outFormat: "f32" | "bf16";
   readonly kPitch: number;
   readonly vPitch: number;
   readonly outPitch: number;

@@ -6,6 +6,7 @@ import { intervalProgram } from "../../formula/interval.ts";
 import { lowerFormula, type Operation, operationsBelow } from "../../formula/lower.ts";
 import { printFormula } from "../../formula/print.ts";
 import { postorder } from "../../formula/terms.ts";
+import { bytesOf } from "../../graph/types.ts";
 import type {
   AttentionBackwardKernel,
   AttentionKernel,
@@ -17,6 +18,7 @@ import { get, WatCode } from "../../targets/wasm/code.ts";
 import { expOfNegative, log } from "../../targets/wasm/elementary.ts";
 import { spellInterval } from "../../targets/wasm/interval.ts";
 import { countReaders, Speller } from "../../targets/wasm/spell.ts";
+import { laneBytes, storeFour } from "../../targets/wasm/storage.ts";
 import { commentText } from "../comment.ts";
 import { type ProductView, productView, rowCopyView, type TransposeView, transposeView } from "./product.ts";
 
@@ -209,10 +211,10 @@ function commonView(kernel: AnyAttentionKernel): Record<string, unknown> {
     valuePanels: Math.ceil(valueDim / 16),
     queryBlock: kernel.queryBlock,
     keyBlock: kernel.keyBlock,
-    qPitch: kernel.qPitch * 4,
+    qPitch: kernel.qPitch * bytesOf[kernel.qFormat],
     kPitch: kernel.kPitch * 4,
     vPitch: kernel.vPitch * 4,
-    outPitch: kernel.outPitch * 4,
+    outPitch: kernel.outPitch * bytesOf[kernel.outFormat],
     ...layout,
     ...classifyView(kernel),
   };
@@ -232,8 +234,19 @@ class Functions<V extends { readonly name: string }> {
 }
 
 /** Rows against transposed rows of `channels` columns: q · kᵀ, and d_out · vᵀ. */
-const scoresProduct = (name: string, pitch: number, channels: number, { layout }: AttentionNumbers): ProductView =>
-  productView(name, { row: pitch * 4, depth: 4 }, { panel: roundUp(channels, 4) * 64, depth: 64 }, layout.scoresPitch);
+const scoresProduct = (
+  name: string,
+  pitch: number,
+  channels: number,
+  { layout }: AttentionNumbers,
+  format: "f32" | "bf16" = "f32",
+): ProductView =>
+  productView(
+    name,
+    { row: pitch * bytesOf[format], depth: bytesOf[format], format },
+    { panel: roundUp(channels, 4) * 64, depth: 64 },
+    layout.scoresPitch,
+  );
 
 interface PackView {
   readonly name: string;
@@ -281,7 +294,7 @@ function forwardView(
     ...commonView(kernel),
     constants: [...constants.values()],
     products: [
-      scoresProduct(`${name}.scores`, qPitch, keyDim, kernel),
+      scoresProduct(`${name}.scores`, qPitch, keyDim, kernel, kernel.qFormat),
       productView(
         `${name}.values`,
         { row: layout.scoresPitch, depth: 4 },
@@ -291,6 +304,14 @@ function forwardView(
     ],
     transposes: [transposeView(`${name}.transpose`, keyPitch)],
     packs: [packView(`${name}.pack`, `${name}.transpose`, keyPitch, keyDim)],
+    qHeadBytes: keyDim * bytesOf[kernel.qFormat],
+    outHeadBytes: kernel.valueDim * bytesOf[kernel.outFormat],
+    storeLines: storeFour(
+      kernel.outFormat,
+      `(i32.add (local.get $acc) ${laneBytes(kernel.outFormat, 1)})`,
+      get("value"),
+      "value",
+    ),
     hasSinks,
     tileHeadsBytes: tileHeads * 4,
     chunkBytes: queryChunk * 4,

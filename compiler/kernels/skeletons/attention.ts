@@ -141,6 +141,8 @@ const numbersOf = (
   queryBlock,
   keyBlock,
   qPitch: pitchOf(q),
+  qFormat: realFormat(q),
+  outFormat: realFormat(out),
   kPitch: pitchOf(k),
   vPitch: pitchOf(v),
   outPitch: pitchOf(out),
@@ -158,6 +160,9 @@ const shapeParts = ({ heads, kvHeads, keyDim, valueDim, scale, formulas }: Shape
 
 const shapeName = ({ heads, kvHeads, keyDim, valueDim }: Shape): string =>
   `h${heads}kv${kvHeads}d${keyDim}${valueDim === keyDim ? "" : `v${valueDim}`}`;
+
+/** What of its operands' formats a kernel is called after. */
+const narrowName = (formats: readonly string[]): string => (formats.includes("bf16") ? `_${formats.join("_")}` : "");
 
 /** The sinks of a node as its last operand, if it has any. */
 function sinksOf(planner: NodePlanner, index: number | undefined) {
@@ -178,22 +183,24 @@ function tileHeadsOf({ heads, kvHeads }: Shape): number {
 
 export function planAttention(planner: NodePlanner, request: AttentionRequest): void {
   const { sequence, kvHeads } = request;
-  const inputs = [request.q, request.k, request.v, request.documents].map((i) => inF32(planner, planner.input(i)));
-  const { tensor: out, finish } = throughF32(planner, planner.output(request.out));
+  const keys = [request.k, request.v, request.documents].map((i) => inF32(planner, planner.input(i)));
+  const inputs = [planner.input(request.q), ...keys];
+  const out = planner.output(request.out);
   const logSumExp = planner.output(request.logSumExp);
   const names = ["q", "k", "v", "documents", "out", "log_sum_exp"];
   const tensors = [...inputs, out, logSumExp];
   const sinks = sinksOf(planner, request.sinks);
+  const formats = [inputs[0], out].map(realFormat);
   const chunks = Math.ceil(sequence / queryChunk);
   const sequences = rowsOf(inputs[0].type) / sequence;
   noteBlocks(planner, request, sequence);
   planner.launch({
     kernel: planner.kernels.get<AttentionKernel>(
-      ["attention", ...shapeParts(request), sequence, ...tensors.map(pitchOf), sinks.suffix],
+      ["attention", ...shapeParts(request), sequence, ...tensors.map(pitchOf), sinks.suffix, ...formats],
       () => ({
         template: "attention",
         facts: planner.facts(
-          `attention_${shapeName(request)}_t${sequence}${sinks.suffix}`,
+          `attention_${shapeName(request)}_t${sequence}${sinks.suffix}${narrowName(formats)}`,
           [...names.map((name, i) => ({ name, tensor: tensors[i] })), ...sinks.facts],
           `${queryChunk} queries of the heads that share a key-value head, in blocks of ${queryBlock} by ${keyBlock}`,
         ),
@@ -209,7 +216,6 @@ export function planAttention(planner: NodePlanner, request: AttentionRequest): 
     tiles: [{ count: fixed(sequences * kvHeads * chunks), per: 1 }],
     flops: planner.op.flops(planner.node),
   });
-  finish();
 }
 
 export function planAttentionBackward(planner: NodePlanner, request: AttentionBackwardRequest): void {
@@ -247,14 +253,15 @@ export function planAttentionPaged(planner: NodePlanner, request: PagedAttention
   const { page } = request;
   const inputs = [request.q, request.kCache, request.vCache, request.positions, request.pageTable, request.rowTiles];
   // The cache is widened block by block, as it is copied out of its pages.
-  const given = inputs.map((i) => (i === request.q ? inF32(planner, planner.input(i)) : planner.input(i)));
-  const { tensor: out, finish } = throughF32(planner, planner.output(request.out));
+  const given = inputs.map((i) => planner.input(i));
+  const out = planner.output(request.out);
   const names = ["q", "k", "v", "positions", "page_table", "row_tiles", "out"];
   const tensors = [...given, out];
   const sinks = sinksOf(planner, request.sinks);
   const tileHeads = tileHeadsOf(request);
   const sharesRows = given[1] === given[2];
-  const caches = given.slice(1, 3).map(realFormat);
+  const [kFormat, vFormat] = given.slice(1, 3).map(realFormat);
+  const formats = [realFormat(given[0]), kFormat, vFormat, realFormat(out)];
   planner.launch({
     kernel: planner.kernels.get<AttentionPagedKernel>(
       [
@@ -264,12 +271,12 @@ export function planAttentionPaged(planner: NodePlanner, request: PagedAttention
         ...tensors.map(pitchOf),
         Number(sharesRows),
         sinks.suffix,
-        ...caches,
+        ...formats,
       ],
       () => ({
         template: "attention-paged",
         facts: planner.facts(
-          `attention_paged_${shapeName(request)}_p${page}${sinks.suffix}${caches.includes("bf16") ? `_${caches.join("_")}` : ""}`,
+          `attention_paged_${shapeName(request)}_p${page}${sinks.suffix}${narrowName(formats)}`,
           [...names.map((name, i) => ({ name, tensor: tensors[i] })), ...sinks.facts],
           `one row tile of ${tileHeads} heads that share a key-value head, in blocks of ${queryBlock} by ${keyBlock}`,
         ),
@@ -277,8 +284,8 @@ export function planAttentionPaged(planner: NodePlanner, request: PagedAttention
         ...forwardLayout(request, tileHeads, sharesRows ? "shared rows" : "keys and values"),
         page,
         queryChunk,
-        kFormat: caches[0],
-        vFormat: caches[1],
+        kFormat,
+        vFormat,
         tileHeads,
         sharesRows,
         hasSinks: sinks.hasSinks,
@@ -293,5 +300,4 @@ export function planAttentionPaged(planner: NodePlanner, request: PagedAttention
     ],
     flops: planner.op.flops(planner.node),
   });
-  finish();
 }
