@@ -264,6 +264,13 @@ const packView = (name: string, transpose: string, pitch: number, channels: numb
   panelBytes: roundUp(channels, 4) * 64,
 });
 
+/** What queries are read as and results are stored as: a row of results is packed in place before it is copied. */
+const storageView = ({ keyDim, valueDim, qFormat, outFormat }: AttentionNumbers) => ({
+  qHeadBytes: keyDim * bytesOf[qFormat],
+  outHeadBytes: valueDim * bytesOf[outFormat],
+  storeLines: storeFour(outFormat, `(i32.add (local.get $acc) ${laneBytes(outFormat, 1)})`, get("value"), "value"),
+});
+
 function forwardView(
   kernel: AttentionKernel | AttentionPagedKernel,
   tileHeads: number,
@@ -304,14 +311,7 @@ function forwardView(
     ],
     transposes: [transposeView(`${name}.transpose`, keyPitch)],
     packs: [packView(`${name}.pack`, `${name}.transpose`, keyPitch, keyDim)],
-    qHeadBytes: keyDim * bytesOf[kernel.qFormat],
-    outHeadBytes: kernel.valueDim * bytesOf[kernel.outFormat],
-    storeLines: storeFour(
-      kernel.outFormat,
-      `(i32.add (local.get $acc) ${laneBytes(kernel.outFormat, 1)})`,
-      get("value"),
-      "value",
-    ),
+    ...storageView(kernel),
     hasSinks,
     tileHeadsBytes: tileHeads * 4,
     chunkBytes: queryChunk * 4,
