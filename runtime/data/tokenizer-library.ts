@@ -10,7 +10,15 @@ interface BpeModel {
   encode(words: readonly string[]): string[];
 }
 
-interface LibraryTokenizerInstance {
+/** What is touched of a decoder; a Sequence has more of them. */
+interface LibraryDecoder {
+  readonly decoders?: readonly (LibraryDecoder | null)[];
+  /** Of ByteFallback alone. */
+  text_decoder?: InstanceType<typeof TextDecoder>;
+}
+
+interface LibraryTokenizer {
+  readonly decoder: LibraryDecoder | null;
   encode(text: string, options: { readonly add_special_tokens: boolean }): { readonly ids: readonly number[] };
   decode(
     ids: readonly number[],
@@ -20,7 +28,22 @@ interface LibraryTokenizerInstance {
 
 interface Library {
   readonly BPE: new (model: TokenizerModel) => BpeModel;
-  readonly Tokenizer: new (file: TokenizerFile, config: object) => LibraryTokenizerInstance;
+  readonly Tokenizer: new (file: TokenizerFile, config: object) => LibraryTokenizer;
 }
 
-export const { BPE, Tokenizer: LibraryTokenizer } = library as unknown as Library;
+const { BPE: LibraryBpe, Tokenizer: LibraryTokenizer } = library as unknown as Library;
+
+export const BPE = LibraryBpe;
+
+/** Opens a whole tokenizer. Errors: the library's own, for parts that it does not know. */
+export function openLibraryTokenizer(file: TokenizerFile): LibraryTokenizer {
+  const tokenizer = new LibraryTokenizer(file, {});
+  keepByteOrderMarks(tokenizer.decoder);
+  return tokenizer;
+}
+
+/** The library (0.2.0) takes U+FEFF at the beginning of byte tokens for a byte order mark, and leaves it out. */
+function keepByteOrderMarks(decoder: LibraryDecoder | null): void {
+  if (decoder?.text_decoder !== undefined) decoder.text_decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  for (const part of decoder?.decoders ?? []) keepByteOrderMarks(part);
+}
