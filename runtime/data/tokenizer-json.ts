@@ -8,7 +8,7 @@ import { decodeBytes, startDecodingBytes, type TokenBytes } from "./token-bytes.
 import type { StreamingDecoder, Tokenizer } from "./tokenizer.ts";
 import { checkedComponents } from "./tokenizer-components.ts";
 import { parseTokenizerFile, type TokenizerFile, tokensById } from "./tokenizer-file.ts";
-import { BPE, openLibraryTokenizer } from "./tokenizer-library.ts";
+import { openBpe, openLibraryTokenizer } from "./tokenizer-library.ts";
 
 /** What well-known tokenizers call the end of a document, in the order in which they are looked for. */
 const END_OF_TEXT = ["<|endoftext|>", "<|end_of_text|>", "<｜end▁of▁sentence｜>", "</s>", "<eos>"];
@@ -82,7 +82,7 @@ const LONGEST_REMEMBERED = 64;
 const MOST_REMEMBERED = 1 << 17;
 
 function wordEncoder(file: TokenizerFile): (text: string) => Int32Array {
-  const model = new BPE(withoutSpecials(file).model);
+  const model = openBpe(withoutSpecials(file).model);
   const remembered = new Map<string, Int32Array>();
   const idsOf = (word: string): Int32Array => {
     const known = remembered.get(word);

@@ -376,6 +376,19 @@ describe.each(kinds)("%s", (_, json) => {
     expect(tokenizer.decode(tokenizer.encode(whole))).toBe(whole);
   });
 
+  it("D5: a word of thousands of characters has the Rust library's ids", { timeout: 60_000 }, async () => {
+    if (json === "bytes") return;
+    const plain = RustTokenizer.fromString(edited((file) => file.added_tokens.splice(0), json));
+    const piece = fc.constantFrom("a", "b", "t", "h", "e", "there", "States", "aa", "日", "\u0301");
+    await fc.assert(
+      fc.asyncProperty(fc.string({ unit: piece, minLength: 300, maxLength: 3000, size: "max" }), async (text) => {
+        const ids = (await plain.encode(text, null, { addSpecialTokens: false })).getIds();
+        expect(Array.from(tokenizer.encode(text))).toEqual(ids);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   it("D6: gives back NUL, U+FFFD, U+FEFF and every other valid text, and takes a lone surrogate for U+FFFD", () => {
     const hard = fc.constantFrom(
       "\0",
