@@ -3,6 +3,8 @@
 import {
   badMerge,
   badTokenId,
+  emptyMerge,
+  idsDisagree,
   idsNotContiguous,
   missingField,
   notJson,
@@ -30,8 +32,8 @@ export interface TokenizerFile {
 export interface TokenizerModel {
   readonly type: "BPE";
   readonly vocab: Readonly<Record<string, number>>;
-  /** Pairs, or in older files text with a space between the parts. */
-  readonly merges: readonly (readonly [string, string] | string)[];
+  /** Older files have text with a space between the parts; it is read as pairs. */
+  readonly merges: readonly (readonly [string, string])[];
   readonly [option: string]: unknown;
 }
 
@@ -44,14 +46,14 @@ export function parseTokenizerFile(text: string, name: string): TokenizerFile {
   if (!isRecord(model.vocab)) throw missingField(name, "model.vocab", "an object of ids by token");
   if (!Array.isArray(model.merges)) throw missingField(name, "model.merges", "a list");
   const added = addedTokens(file.added_tokens, name);
-  checkMerges(model.merges, model.vocab, name);
+  const merges = checkedMerges(model.merges, model.vocab, name);
   return {
     normalizer: component(file.normalizer),
     pre_tokenizer: component(file.pre_tokenizer),
     post_processor: component(file.post_processor),
     decoder: component(file.decoder),
     added_tokens: added,
-    model: model as unknown as TokenizerModel,
+    model: { ...model, merges } as unknown as TokenizerModel,
   };
 }
 
@@ -70,7 +72,11 @@ export function tokensById(file: TokenizerFile, name: string): string[] {
     tokens[id] = token;
   };
   const ids = new Map(Object.entries(file.model.vocab));
-  for (const { content, id } of file.added_tokens) ids.set(content, id);
+  for (const { content, id } of file.added_tokens) {
+    const known = ids.get(content);
+    if (known !== undefined && known !== id) throw idsDisagree(name, content, known, id);
+    ids.set(content, id);
+  }
   // Checked before anything is placed, so that one huge id makes no huge array.
   for (const [token, id] of ids) {
     if (id >= ids.size) throw idsNotContiguous(name, ids.size, `${JSON.stringify(token)} has the id ${id}`);
@@ -100,15 +106,20 @@ function addedTokens(value: unknown, name: string): AddedToken[] {
   });
 }
 
-function checkMerges(merges: readonly unknown[], vocab: Record<string, unknown>, name: string): void {
-  for (const [index, merge] of merges.entries()) {
-    const parts = typeof merge === "string" ? merge.split(" ") : merge;
-    const isKnown =
-      Array.isArray(parts) &&
-      parts.length === 2 &&
-      [...parts, parts.join("")].every((part) => typeof part === "string" && Object.hasOwn(vocab, part));
-    if (!isKnown) throw badMerge(name, index, JSON.stringify(merge));
-  }
+function checkedMerges(merges: readonly unknown[], vocab: Record<string, unknown>, name: string): [string, string][] {
+  return merges.map((merge, index) => {
+    const parts: unknown = typeof merge === "string" ? merge.split(" ") : merge;
+    if (!isPair(parts) || ![...parts, parts.join("")].every((part) => Object.hasOwn(vocab, part))) {
+      throw badMerge(name, index, JSON.stringify(merge));
+    }
+    // The one way in which merges could go in a circle: all others make longer tokens of shorter ones.
+    if (parts.includes("")) throw emptyMerge(name, index, JSON.stringify(merge));
+    return parts;
+  });
+}
+
+function isPair(parts: unknown): parts is [string, string] {
+  return Array.isArray(parts) && parts.length === 2 && parts.every((part) => typeof part === "string");
 }
 
 function component(value: unknown): Component {

@@ -1,20 +1,22 @@
 // Tokenizers of the `tokenizers` library's file format, run by @huggingface/tokenizers. Byte-level ones, which mspec
 // trains, are encoded word by word with a memory for words, so that a corpus takes seconds and a bounded memory.
 
-import { idOutsideVocab, notUnderstood } from "../messages/tokenizer.ts";
+import { idOutsideVocab, losesText, notUnderstood } from "../messages/tokenizer.ts";
 import { byteCharacters, forEachWord, fromByteCharacters, toByteCharacters } from "./byte-level.ts";
 import { IdList } from "./id-list.ts";
 import { decodeBytes, startDecodingBytes, type TokenBytes } from "./token-bytes.ts";
 import type { StreamingDecoder, Tokenizer } from "./tokenizer.ts";
+import { checkedComponents } from "./tokenizer-components.ts";
 import { parseTokenizerFile, type TokenizerFile, tokensById } from "./tokenizer-file.ts";
-import { BPE, LibraryTokenizer } from "./tokenizer-library.ts";
+import { openBpe, openLibraryTokenizer } from "./tokenizer-library.ts";
 
 /** What well-known tokenizers call the end of a document, in the order in which they are looked for. */
 const END_OF_TEXT = ["<|endoftext|>", "<|end_of_text|>", "<｜end▁of▁sentence｜>", "</s>", "<eos>"];
 
 /** Opens the text of a tokenizer.json. Errors: a fault `tokenizer/…` at `name`. */
 export function openTokenizerJson(text: string, name: string): Tokenizer {
-  const file = parseTokenizerFile(text, name);
+  const file = checkedComponents(parseTokenizerFile(text, name), name);
+  checkNothingIsLost(file, name);
   const tokens = tokensById(file, name);
   const special = new Set(file.added_tokens.filter((token) => token.special).map((token) => token.id));
   const ends = END_OF_TEXT.map((token) => tokens.indexOf(token)).filter((id) => special.has(id));
@@ -29,6 +31,25 @@ export function openTokenizerJson(text: string, name: string): Tokenizer {
     throw notUnderstood(name, error instanceof Error ? error.message : String(error));
   }
 }
+
+/** Characters without a token and an unknown token to stand for them would be left out. */
+function checkNothingIsLost({ model }: TokenizerFile, name: string): void {
+  const { unk_token: unknown, vocab } = model;
+  if (unknown !== undefined && unknown !== null) {
+    if (typeof unknown === "string" && Object.hasOwn(vocab, unknown)) return;
+    throw losesText(name, `model.unk_token is ${JSON.stringify(unknown)}, which model.vocab does not have`);
+  }
+  const bytes = model.byte_fallback === true ? byteTokens : byteCharacters;
+  const missing = bytes.findIndex((token) => !Object.hasOwn(vocab, token));
+  if (missing < 0) return;
+  throw losesText(
+    name,
+    `model.vocab has no ${JSON.stringify(bytes[missing])} for the byte ${missing}, and no unk_token`,
+  );
+}
+
+/** How tokenizers with byte fallback spell bytes. */
+const byteTokens = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
 
 /** Whether a text's ids are those of its words, one after the other, by GPT-2's pattern. */
 function isCutIntoWords({ normalizer, pre_tokenizer, added_tokens, model }: TokenizerFile): boolean {
@@ -61,7 +82,7 @@ const LONGEST_REMEMBERED = 64;
 const MOST_REMEMBERED = 1 << 17;
 
 function wordEncoder(file: TokenizerFile): (text: string) => Int32Array {
-  const model = new BPE(withoutSpecials(file).model);
+  const model = openBpe(withoutSpecials(file).model);
   const remembered = new Map<string, Int32Array>();
   const idsOf = (word: string): Int32Array => {
     const known = remembered.get(word);
@@ -83,7 +104,7 @@ function wordEncoder(file: TokenizerFile): (text: string) => Int32Array {
 }
 
 function libraryEncoder(file: TokenizerFile): (text: string) => Int32Array {
-  const library = new LibraryTokenizer(withoutSpecials(file), {});
+  const library = openLibraryTokenizer(withoutSpecials(file));
   return (text) => Int32Array.from(library.encode(text, { add_special_tokens: false }).ids);
 }
 
@@ -100,7 +121,7 @@ function byteDecoding(
 }
 
 function libraryDecoding(file: TokenizerFile, vocab: number): Pick<Tokenizer, "decode" | "startDecoding"> {
-  const library = new LibraryTokenizer(file, {});
+  const library = openLibraryTokenizer(file);
   const decode = (ids: ArrayLike<number>): string => {
     const list = Array.from(ids);
     const outside = list.find((id) => !(id >= 0 && id < vocab));

@@ -342,6 +342,28 @@ describe("tokenizers and folders", () => {
     expect(stderr).toContain("the tokenizer has 512 tokens, the model 40");
   });
 
+  test("D11: such a tokenizer is refused with both numbers when it is given to train or to generate with", async () => {
+    const [folder, out, run] = [await withConfig({}), fresh(), fresh()];
+    expect((await mspec(["import", folder, "-o", out])).status).toBe(0);
+    const [spec, tokenizer, compiled] = [join(out, "model.yaml"), join(stories, "tokenizer.json"), fresh()];
+    const texts = join(folder, "texts.txt");
+    writeFileSync(texts, "Once upon a time. ".repeat(200));
+    expect((await mspec(["compile", spec, "-o", compiled])).status).toBe(0);
+    const weights = ["--weights", join(out, "model.safetensors")];
+    for (const args of [
+      ["train", spec, ...weights, "-o", run, "--data", texts, "--set", `data.tokenizer=${tokenizer}`],
+      ["generate", out, "--tokenizer", tokenizer],
+      ["generate", compiled, ...weights, "--tokenizer", tokenizer],
+    ]) {
+      const { status, stderr, stdout } = await mspec(args);
+      expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+      expect(stderr).toMatch(/^model\/tokenizer-too-large: /);
+      expect(stderr).toContain(tokenizer);
+      expect(stderr).toContain("the tokenizer has 512 tokens, the model 40");
+    }
+    expect(existsSync(run)).toBe(false);
+  });
+
   test.each([
     ["D1", "not JSON", "tokenizer/not-json"],
     ["D1", '{"model": {"type": "Unigram"}}', "tokenizer/unsupported-model"],

@@ -167,16 +167,10 @@ function withoutSpecials(json: string): string {
   return JSON.stringify(file);
 }
 
-/** The id of the first byte of U+FEFF in Llama's kind. */
-const BYTE_EF = 3 + 0xef;
-
 describe.each(kinds)("%s", (_, tokenizer, json) => {
-  // @huggingface/tokenizers 0.2.0 loses U+FEFF at the beginning of a run of byte tokens.
-  const hasMark = (text: string): boolean => json === llama && text.includes("\ufeff");
   it("gives every text back", () => {
     fc.assert(
       fc.property(fc.oneof(texts, fc.string({ unit: "binary" })), (text) => {
-        fc.pre(!hasMark(text));
         expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
       }),
       { numRuns: 1500 },
@@ -200,7 +194,6 @@ describe.each(kinds)("%s", (_, tokenizer, json) => {
       fc.property(fc.oneof(anyIds, idsOfText), (ids) => {
         const stream = tokenizer.startDecoding();
         const whole = tokenizer.decode(ids);
-        fc.pre(!hasMark(`${whole}${ids.includes(BYTE_EF) ? "\ufeff" : ""}`));
         let told = "";
         for (const id of ids) {
           told += stream.push(id);
@@ -396,9 +389,11 @@ describe("a tokenizer.json is refused with its name and the field:", () => {
     [
       "a pattern that does not parse",
       edited((file) =>
-        Object.assign(file, { pre_tokenizer: { type: "Split", pattern: { Regex: "(" }, behavior: "Isolated" } }),
+        Object.assign(file, {
+          pre_tokenizer: { type: "Split", pattern: { Regex: "(" }, behavior: "Isolated", invert: false },
+        }),
       ),
-      "tokenizer/not-understood",
+      "tokenizer/bad-pattern",
     ],
   ];
 
