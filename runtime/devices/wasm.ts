@@ -244,6 +244,8 @@ class WasmDevice implements Device {
     try {
       const waiting = Atomics.waitAsync(control, words.done, before);
       if (waiting.async) await Promise.race([waiting.value, failed]);
+      // The last thread may be done before the message of one that failed is here; it says why.
+      if (Atomics.load(control, words.failed) !== 0) await failed;
       if (this.#failure !== undefined) throw this.#failure;
     } finally {
       this.#failed = undefined;
