@@ -67,19 +67,26 @@ export interface ManifestParameter {
   readonly moments?: readonly [string, string];
 }
 
-/** What a kernel finds in its table. */
+/**
+ * What a kernel is given, in the order of its operands.
+ *
+ * wasm: a table of addresses. wgsl: tensors are the storage bindings 0, 1, … of group 0; counts and scalars are the words, in
+ * their order, of the uniform block behind them.
+ */
 export type ManifestOperand =
   | { readonly tensor: string; readonly offset?: number }
-  /** The address of a count: a number, or what follows from the live counts. */
+  /** wasm: the address of a count, a number or what follows from the live counts; wgsl: the count. */
   | { readonly count: Expression }
-  /** Address 0. */
+  /** wgsl: where a scalar stands in the arena of scalars, which is bound as any tensor is; in elements. */
+  | { readonly scalar: string }
+  /** wasm: address 0; wgsl: nothing is bound. */
   | null;
 
 export interface ManifestLaunch {
   /** Index into `kernels`. */
   readonly kernel: number;
   readonly operands: readonly ManifestOperand[];
-  /** How many tiles there are. */
+  /** How many tiles there are: on wgsl, workgroups. */
   readonly tiles: Expression;
   readonly path: string;
   readonly flops: number;
@@ -97,14 +104,23 @@ export interface ManifestProgram {
 }
 
 export interface ManifestKernel {
-  /** The export's name. */
+  /** The export's name, or the entry point's. */
   readonly name: string;
   readonly file: string;
   /** Of the text. */
   readonly sha256: string;
-  /** Bytes of scratch per thread. */
+  /** wasm: bytes of scratch per thread. */
   readonly scratch: number;
   readonly template: string;
+  /** wgsl: texts that do the same with more of what an adapter may have; the first that fits is taken. */
+  readonly variants?: readonly ManifestVariant[];
+}
+
+export interface ManifestVariant {
+  /** Features of the adapter, such as `subgroups`. */
+  readonly features: readonly string[];
+  readonly file: string;
+  readonly sha256: string;
 }
 
 export interface ManifestSchedulePiece {
@@ -185,7 +201,7 @@ export interface ManifestData {
 export interface Manifest {
   readonly version: number;
   readonly name: string;
-  readonly target: "wasm";
+  readonly target: "wasm" | "wgsl";
   readonly model: {
     readonly vocab: number;
     readonly context: number;
@@ -200,10 +216,10 @@ export interface Manifest {
   /** Persistent tensors; those of one run are with their program. */
   readonly tensors: readonly ManifestTensor[];
   readonly constants: readonly { readonly tensor: string; readonly rule: RopeRule }[];
-  /** Bytes by name, in the order in which they lie in memory. */
+  /** Bytes by name, in the order in which they lie in memory; on wgsl each is a buffer. */
   readonly arenas: Readonly<Record<string, number>>;
   readonly kernels: readonly ManifestKernel[];
-  /** The assembled kernels. */
-  readonly module: string;
+  /** wasm: the assembled kernels. */
+  readonly module?: string;
   readonly programs: readonly ManifestProgram[];
 }

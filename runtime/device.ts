@@ -2,7 +2,7 @@
 
 import type { Manifest } from "./contract.ts";
 
-export type DeviceName = "wasm";
+export type DeviceName = "wasm" | "webgpu" | "webgpu:software";
 
 /** Live counts of a run, by name. */
 export type Counts = Readonly<Record<string, number>>;

@@ -31,7 +31,7 @@ export interface OpenOptions {
 
 type OpenDevice = (manifest: Manifest, module: Uint8Array, options: WasmOptions) => Promise<Device>;
 
-const devices: Readonly<Record<DeviceName, OpenDevice>> = { wasm: openWasm };
+const devices: Readonly<Partial<Record<DeviceName, OpenDevice>>> = { wasm: openWasm };
 
 /** A tokenizer.json of 200,000 tokens has some 20 MiB. */
 const tokenizerLimit = 1 << 28;
@@ -52,11 +52,13 @@ export async function openModel(source: BuildSource, options: OpenOptions = {}):
 
 async function openDevice(manifest: Manifest, source: BuildSource, options: OpenOptions): Promise<Device> {
   const { device: name = "wasm", threads } = options;
-  if (!Object.hasOwn(devices, name)) throw unknownDevice(name, Object.keys(devices));
-  const module = await source.bytes(manifest.module);
+  const open = Object.hasOwn(devices, name) ? devices[name] : undefined;
+  if (open === undefined) throw unknownDevice(name, Object.keys(devices));
+  const file = manifest.module ?? "";
+  const module = await source.bytes(file);
   try {
-    const modulePath = pathIn(source, manifest.module);
-    return await devices[name](manifest, module, { modulePath, ...(threads === undefined ? {} : { threads }) });
+    const modulePath = pathIn(source, file);
+    return await open(manifest, module, { modulePath, ...(threads === undefined ? {} : { threads }) });
   } catch (error) {
     // What the compiler has just made is consistent or mspec's own fault; what lay on a disk may have been changed there.
     if (source.place === undefined || !(error instanceof RangeError || error instanceof TypeError)) throw error;

@@ -38,6 +38,7 @@ export async function outputFiles(parts: BuildParts): Promise<OutputFile[]> {
 
 export async function moduleFile({ manifest, kernels }: BuildParts): Promise<OutputFile> {
   const { assemble } = await import("./assemble.ts");
+  invariant(manifest.module !== undefined, "only wasm has a module");
   return { path: manifest.module, content: await assemble(kernels) };
 }
 

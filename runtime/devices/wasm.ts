@@ -69,7 +69,7 @@ export async function openWasm(
   }
   const device = new WasmDevice(manifest, threads);
   try {
-    await device.start(moduleBytes, options.modulePath ?? manifest.module);
+    await device.start(moduleBytes, options.modulePath ?? manifest.module ?? "kernels.wasm");
     return device;
   } catch (error) {
     // Threads that did start would keep the process alive.
@@ -160,6 +160,7 @@ class WasmDevice implements Device {
       if (cell === undefined) throw new RangeError(`no cell holds the count ${JSON.stringify(operand.count)}`);
       return cell.address;
     }
+    if ("scalar" in operand) throw new RangeError(`wasm has no arena of scalars for ${operand.scalar}`);
     const tensor = tensors.get(operand.tensor);
     if (tensor === undefined) throw new RangeError(`manifest names no tensor ${operand.tensor}`);
     return this.#map.addressOf(tensor) + (operand.offset ?? 0);

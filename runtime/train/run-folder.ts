@@ -127,11 +127,12 @@ export class RunFolder {
   /** Writes the spec, the compiled model and the tokenizer: with them the run needs nothing from outside any more. */
   async writeModel(manifest: Manifest, source: BuildSource, tokenizer: string | undefined): Promise<void> {
     const texts = [normalizedSpec, ...manifest.kernels.map(({ file }) => file), "manifest.json"];
-    await this.#writeFile(`${runNames.compiled}/${manifest.module}`, await source.bytes(manifest.module));
+    const module = manifest.module ?? "";
+    await this.#writeFile(`${runNames.compiled}/${module}`, await source.bytes(module));
     for (const file of texts) await this.#writeFile(`${runNames.compiled}/${file}`, await source.text(file));
     if (tokenizer !== undefined) await this.#writeFile(runNames.tokenizer, tokenizer);
     await this.#writeFile(runNames.spec, await source.text(normalizedSpec));
-    const folders = new Set([...texts, manifest.module].flatMap((file) => foldersOf(`${runNames.compiled}/${file}`)));
+    const folders = new Set([...texts, module].flatMap((file) => foldersOf(`${runNames.compiled}/${file}`)));
     for (const folder of [...folders, ""]) await this.disk.syncFolder(this.#pathOf(folder));
   }
 

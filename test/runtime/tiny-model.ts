@@ -47,7 +47,7 @@ async function compileToMemory(text: string, overrides: readonly string[]): Prom
   const files = new Map<string, string | Uint8Array>(build.kernels.map((kernel) => [kernel.file, kernel.text]));
   files.set("manifest.json", JSON.stringify(build.manifest));
   files.set("normalized.yaml", normalizeSpec(spec));
-  files.set(build.manifest.module, await assemble(build.kernels));
+  files.set(build.manifest.module ?? "", await assemble(build.kernels));
   return memorySource(files);
 }
 
