@@ -7,7 +7,7 @@ import type { Graph } from "../../compiler/graph/graph.ts";
 import { elementCount, type TensorType } from "../../compiler/graph/types.ts";
 import type { MatmulTile } from "../../compiler/kernels/planner.ts";
 import { planTarget } from "../../compiler/kernels/program.ts";
-import { defaultMatmulTile } from "../../compiler/kernels/tile.ts";
+import { wasm } from "../../compiler/kernels/wasm/index.ts";
 import type { Manifest } from "../../runtime/contract.ts";
 import type { Device } from "../../runtime/device.ts";
 import { openWasm } from "../../runtime/devices/wasm.ts";
@@ -20,9 +20,15 @@ interface PlanOptions {
 
 export async function manifestOf(
   graphs: readonly Graph[],
-  { keepsAll = false, tile = defaultMatmulTile }: PlanOptions = {},
+  { keepsAll = false, tile = wasm.defaultTile }: PlanOptions = {},
 ): Promise<{ manifest: Manifest; module: Uint8Array }> {
-  const plan = planTarget({ graphs, updates: new Set(), tileOf: () => ({ tile, key: undefined }), keepsAll });
+  const plan = planTarget({
+    target: wasm,
+    graphs,
+    updates: new Set(),
+    tileOf: () => ({ tile, key: undefined }),
+    keepsAll,
+  });
   const kernels = renderKernels(plan, "case");
   const module = await assemble(kernels.files);
   const manifest: Manifest = {
