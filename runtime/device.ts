@@ -15,8 +15,13 @@ export interface Device {
   readonly description: string;
   /** Bytes that the device holds for the model. */
   readonly memoryBytes: number;
-  /** Runs a program to its end. */
+  /**
+   * Runs a program. A device with a queue of its own is done with it later: what is written, run and read afterwards comes
+   * afterwards there too, and what goes wrong in between is told by the next call.
+   */
   run(program: string, counts?: Counts): Promise<void>;
+  /** Runs a program and reads tensors, its own and persistent ones, as they are then: one trip to the device and back. */
+  runAndRead(program: string, counts: Counts, wanted: readonly WantedTensor[]): Promise<Float32Array[]>;
   /** Runs a program launch by launch and calls `after` between them; slow, for diagnosis. */
   runStepwise(program: string, counts: Counts, after: (launch: LaunchReport) => Promise<void> | void): Promise<void>;
   /** Writes row-major values into a tensor, from row `first` on. */
@@ -30,6 +35,11 @@ export interface ReadOptions {
   readonly program?: string;
   readonly first?: number;
   readonly count?: number;
+}
+
+/** What `read` is asked for; without a program it is looked for in the one that runs. */
+export interface WantedTensor extends ReadOptions {
+  readonly tensor: string;
 }
 
 export interface LaunchReport {

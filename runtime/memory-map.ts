@@ -1,4 +1,5 @@
-// Where the arenas, tables and lists of a manifest lie in one linear memory, and copies in and out of tensors.
+// Where the arenas, tables and lists of a manifest lie in one linear memory; and on any device, how values lie in a tensor's
+// rows and are copied in and out of them.
 
 import type { Manifest, ManifestProgram, ManifestTensor } from "./contract.ts";
 
@@ -92,22 +93,52 @@ function bf16From(data: Elements): Uint16Array {
 const floatsOf = (values: ArrayLike<number>): Float32Array =>
   new Float32Array(Uint32Array.from(values, (upper) => upper << 16).buffer);
 
+const bytesPerElement = { f32: 4, i32: 4, bf16: 2 } as const;
+
+/** All bytes of a tensor, with the padding of its rows. */
+export function tensorBytes({ layout, dtype }: ManifestTensor): number {
+  const elements = layout.kind === "rows" ? layout.rows * layout.pitch : layout.panels * layout.depth * layout.panel;
+  return elements * bytesPerElement[dtype];
+}
+
+/** A part of a tensor: bytes from the tensor's own start. */
+export interface ByteSpan {
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** Where `length` values from row `first` on lie; the padding behind the last of them is left out. */
+export function byteSpan(tensor: ManifestTensor, length: number, first: number): ByteSpan {
+  const { width, pitch } = rowsFor(tensor, length, first);
+  const size = bytesPerElement[tensor.dtype];
+  const begin = first * pitch * size;
+  if (length === 0) return { begin, end: begin };
+  const lastRow = Math.ceil(length / width) - 1;
+  return { begin, end: begin + (lastRow * pitch + length - lastRow * width) * size };
+}
+
 function forEachRow(
   tensor: ManifestTensor,
   length: number,
   first: number,
   visit: (element: number, start: number, count: number) => void,
 ): void {
+  const { width, pitch } = rowsFor(tensor, length, first);
+  for (let start = 0, row = first; start < length; start += width, row++) {
+    visit(row * pitch, start, Math.min(width, length - start));
+  }
+}
+
+/** Elements per row and from row to row. Errors: values that the tensor has no rows, or no room for. */
+function rowsFor(tensor: ManifestTensor, length: number, first: number): { width: number; pitch: number } {
   const { layout } = tensor;
   if (layout.kind !== "rows")
     throw new RangeError(`tensor ${tensor.name} is a working copy: read the parameter instead`);
   const width = tensor.dims.length < 2 ? elementCount(tensor) : widthOf(tensor);
-  const [room, count] = [elementCount(tensor) - first * width, length];
-  if (count > room)
+  const room = elementCount(tensor) - first * width;
+  if (length > room)
     throw new RangeError(
-      `${count} values from row ${first} on are beyond tensor ${tensor.name}: it has room for ${room}`,
+      `${length} values from row ${first} on are beyond tensor ${tensor.name}: it has room for ${room}`,
     );
-  for (let start = 0, row = first; start < length; start += width, row++) {
-    visit(row * layout.pitch, start, Math.min(width, length - start));
-  }
+  return { width, pitch: layout.pitch };
 }

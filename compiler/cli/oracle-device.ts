@@ -3,7 +3,7 @@
 
 import { memorySource } from "../../runtime/build-source.ts";
 import type { Manifest } from "../../runtime/contract.ts";
-import type { Counts, Device, ReadOptions } from "../../runtime/device.ts";
+import type { Counts, Device, ReadOptions, WantedTensor } from "../../runtime/device.ts";
 import { Model } from "../../runtime/model.ts";
 import { nodeHost } from "../../runtime/node-host.ts";
 import { compile } from "../compile.ts";
@@ -92,6 +92,11 @@ class OracleDevice implements Device {
     const width = type.dims.length < 2 ? 1 : widthOf(type);
     const used = liveCount(rows.live, counts) * width;
     return all.fill(type.dims.length < 2 ? -1 : 0, Math.min(used, all.length));
+  }
+
+  async runAndRead(program: string, counts: Counts, wanted: readonly WantedTensor[]): Promise<Float32Array[]> {
+    await this.run(program, counts);
+    return Promise.all(wanted.map((each) => this.read(each.tensor, { program, ...each })));
   }
 
   async runStepwise(): Promise<void> {

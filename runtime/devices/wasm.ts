@@ -10,7 +10,7 @@ import type {
   ManifestProgram,
   ManifestTensor,
 } from "../contract.ts";
-import type { Counts, Device, LaunchReport, ReadOptions } from "../device.ts";
+import type { Counts, Device, LaunchReport, ReadOptions, WantedTensor } from "../device.ts";
 import { evaluateExpression, namesOf } from "../expression.ts";
 import { copyIn, copyOut, elementCount, MemoryMap, type MemoryViews, memoryViews, tensorsOf } from "../memory-map.ts";
 import * as messages from "../messages/device.ts";
@@ -209,6 +209,11 @@ class WasmDevice implements Device {
     this.#setCounts(counts);
     for (const placed of launches) this.#setTiles(placed, counts);
     await this.#execute(start);
+  }
+
+  async runAndRead(program: string, counts: Counts, wanted: readonly WantedTensor[]): Promise<Float32Array[]> {
+    await this.run(program, counts);
+    return Promise.all(wanted.map((each) => this.read(each.tensor, { program, ...each })));
   }
 
   #setCounts(counts: Counts): void {

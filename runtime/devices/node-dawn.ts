@@ -1,0 +1,35 @@
+// WebGPU in Node: Dawn, from the optional package `webgpu`. What a page has as `navigator.gpu` is made here.
+
+import * as messages from "../messages/webgpu.ts";
+import { useSoftwareDriver } from "./node-swiftshader.ts";
+
+export interface DawnOptions {
+  /** A driver that computes on the CPU, for tests. */
+  readonly isSoftware: boolean;
+}
+
+/** Collected, it would take the process with it: adapters and devices do not keep it. */
+const kept = new Map<string, Promise<GPU>>();
+
+/** The entry to WebGPU. Errors: `device/no-dawn`, `device/no-software-driver`, `device/cache-unwritable`. */
+export function openDawn({ isSoftware }: DawnOptions): Promise<GPU> {
+  const key = isSoftware ? "software" : "hardware";
+  const opened = kept.get(key) ?? open(isSoftware);
+  kept.set(key, opened);
+  return opened;
+}
+
+async function open(isSoftware: boolean): Promise<GPU> {
+  if (isSoftware) await useSoftwareDriver();
+  const { create } = await loadDawn();
+  // Pages get times in steps of 0.1 ms, for their visitors' sake; a launch takes less.
+  return create(["disable-dawn-features=timestamp_quantization"]);
+}
+
+async function loadDawn(): Promise<typeof import("webgpu")> {
+  try {
+    return await import("webgpu");
+  } catch (error) {
+    throw messages.noDawn(error);
+  }
+}

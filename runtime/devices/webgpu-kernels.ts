@@ -1,0 +1,121 @@
+// The pipelines of a manifest's kernels: each kernel's text for this adapter, its module, and what the driver says of it.
+
+import type { Manifest, ManifestKernel, ManifestLaunch } from "../contract.ts";
+import * as messages from "../messages/webgpu.ts";
+import { bindingsOf } from "./webgpu-operands.ts";
+import type { GpuResources } from "./webgpu-resources.ts";
+
+/** The pipeline of a launch. */
+export type PipelineOf = (launch: ManifestLaunch) => GPUComputePipeline;
+
+export type ReadText = (path: string) => Promise<string>;
+
+interface KernelText {
+  readonly file: string;
+  readonly text: string;
+  readonly module: GPUShaderModule;
+}
+
+/** A kernel as it is launched: with so many bindings. */
+interface Wanted {
+  readonly kernel: ManifestKernel;
+  readonly launch: ManifestLaunch;
+  readonly layout: GPUPipelineLayout;
+}
+
+/** Makes all pipelines of a manifest. Errors: `device/kernel-refused`. */
+export async function createPipelines(
+  manifest: Manifest,
+  resources: GpuResources,
+  readText: ReadText,
+): Promise<PipelineOf> {
+  const wanted = wantedPipelines(manifest, resources);
+  const texts = await createModules([...wanted.values()], resources.device, readText);
+  const made = await Promise.all(
+    [...wanted].map(async ([key, want]) => [key, await createPipeline(want, texts, resources)] as const),
+  );
+  const pipelines = new Map(made);
+  return (launch) => {
+    const pipeline = pipelines.get(pipelineKey(launch));
+    if (pipeline === undefined) throw new RangeError(`kernel ${launch.kernel} has no pipeline for its bindings`);
+    return pipeline;
+  };
+}
+
+function pipelineKey(launch: ManifestLaunch): string {
+  const { numStorage, numWords } = bindingsOf(launch);
+  return `${launch.kernel}/${numStorage}/${numWords > 0}`;
+}
+
+function wantedPipelines(manifest: Manifest, resources: GpuResources): Map<string, Wanted> {
+  const wanted = new Map<string, Wanted>();
+  for (const launch of manifest.programs.flatMap(({ waves }) => waves.flat())) {
+    const key = pipelineKey(launch);
+    if (wanted.has(key)) continue;
+    const kernel = manifest.kernels[launch.kernel];
+    if (kernel === undefined) throw new RangeError(`manifest has no kernel ${launch.kernel}`);
+    const { numStorage, numWords } = bindingsOf(launch);
+    const most = resources.device.limits.maxStorageBuffersPerShaderStage;
+    if (numStorage > most) throw messages.tooManyBindings(kernel.name, launch.path, numStorage, most);
+    const bindGroupLayouts = [resources.bindGroupLayout(numStorage, numWords > 0)];
+    wanted.set(key, { kernel, launch, layout: resources.device.createPipelineLayout({ bindGroupLayouts }) });
+  }
+  return wanted;
+}
+
+/** The file of a kernel for a device: the first of its variants whose features are there, or the kernel's own. */
+function fileFor({ file, variants = [] }: ManifestKernel, { features }: GPUDevice): string {
+  return variants.find((variant) => variant.features.every((feature) => features.has(feature)))?.file ?? file;
+}
+
+/** Modules by kernel name; files with the same text share one. */
+async function createModules(
+  wanted: readonly Wanted[],
+  device: GPUDevice,
+  readText: ReadText,
+): Promise<ReadonlyMap<string, KernelText>> {
+  const files = [...new Set(wanted.map(({ kernel }) => fileFor(kernel, device)))];
+  const texts = new Map(await Promise.all(files.map(async (file) => [file, await readText(file)] as const)));
+  const modules = new Map<string, GPUShaderModule>();
+  // What is wrong with a module is told with its pipeline, by name and line.
+  device.pushErrorScope("validation");
+  for (const [file, code] of texts) {
+    if (!modules.has(code)) modules.set(code, device.createShaderModule({ label: file, code }));
+  }
+  await device.popErrorScope();
+  const kernels = new Map<string, KernelText>();
+  for (const { kernel } of wanted) {
+    const file = fileFor(kernel, device);
+    const text = texts.get(file) ?? "";
+    const module = modules.get(text);
+    if (module !== undefined) kernels.set(kernel.name, { file, text, module });
+  }
+  return kernels;
+}
+
+async function createPipeline(
+  { kernel, launch, layout }: Wanted,
+  texts: ReadonlyMap<string, KernelText>,
+  { device, statistics }: GpuResources,
+): Promise<GPUComputePipeline> {
+  const source = texts.get(kernel.name);
+  if (source === undefined) throw new RangeError(`kernel ${kernel.name} has no text`);
+  const { module } = source;
+  try {
+    const compute = { module, entryPoint: kernel.name };
+    const pipeline = await device.createComputePipelineAsync({ label: kernel.name, layout, compute });
+    statistics.pipelines++;
+    return pipeline;
+  } catch (error) {
+    throw await refusal(source, launch.path, error);
+  }
+}
+
+/** Why the driver takes no pipeline: an error in the text, with its place, or what it says of the whole. */
+async function refusal({ file, text, module }: KernelText, path: string, error: unknown): Promise<Error> {
+  const info = await module.getCompilationInfo();
+  const found = info.messages.find(({ type }) => type === "error");
+  if (found === undefined) return messages.kernelRefused(file, path, error);
+  const { lineNum: line, linePos: column, message } = found;
+  return messages.kernelError({ file, path, line, column, message, source: text.split("\n")[line - 1] ?? "" });
+}
