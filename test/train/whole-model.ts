@@ -20,7 +20,7 @@ import type { Manifest } from "../../runtime/contract.ts";
 import type { Counts, Device } from "../../runtime/device.ts";
 import { openWasm } from "../../runtime/devices/wasm.ts";
 import { specOf } from "../language/spec-text.ts";
-import { excess } from "../ops/on-wasm.ts";
+import { excess } from "../ops/on-device.ts";
 
 export interface WholeModel {
   readonly programs: Programs;

@@ -2,7 +2,7 @@
 
 import type { WgslBinding, WgslKernel, WgslUse } from "../../kernels/wgsl/kernels.ts";
 import { invariant } from "../../source/diagnostic.ts";
-import { wgslName } from "../../targets/wgsl/names.ts";
+import { memberName, wgslName } from "../../targets/wgsl/names.ts";
 import {
   type Accessor,
   arrayType,
@@ -64,7 +64,7 @@ export function declarationsView({ facts, bindings, scalars, counts, threads }: 
   }
   const all = variables.map(({ index, variable, dtype, unit }) => ({ index, variable, type: arrayType(dtype, unit) }));
   if (scalars.length > 0) all.push({ index: all.length, variable: "scalars", type: "array<f32>" });
-  const words = [...counts, ...scalars].map((word) => wgslName(ident(word)));
+  const words = [...counts, ...scalars].map((word) => memberName(ident(word)));
   return {
     name: facts.name,
     threads,

@@ -7,7 +7,7 @@ import { LANE, ROW } from "../../formula/terms.ts";
 import type { WgslKernel, WgslPort, WgslRows } from "../../kernels/wgsl/kernels.ts";
 import { invariant } from "../../source/diagnostic.ts";
 import { elementaryFunctions } from "../../targets/wgsl/elementary.ts";
-import { wgslName } from "../../targets/wgsl/names.ts";
+import { memberName, wgslName } from "../../targets/wgsl/names.ts";
 import { floatText, type Leaves, LocalNames, Speller } from "../../targets/wgsl/spell.ts";
 
 export interface RowsView {
@@ -58,7 +58,7 @@ class RowsWriter {
     const prologue = this.#uniformValues();
     const start = isMap ? [] : this.#rowStart();
     const body = plan.phases.flatMap((phase, i) => (isMap ? this.#element(phase) : this.#phase(phase, i)));
-    const count = `words.${wgslName("rows")}`;
+    const count = "words.rows";
     return {
       elementary: elementaryFunctions(this.#called),
       lanes,
@@ -105,7 +105,7 @@ class RowsWriter {
       input: (operation) => this.#load(this.#port(inputs, operation.input ?? "")),
       index: (axis) => (axis === ROW ? "i32(row)" : "(i32(4u * vector) + vec4i(0, 1, 2, 3))"),
       count: (axis) =>
-        axis === LANE ? floatText(lanes) : groups === 1 ? "f32(words.rows_)" : `f32(words.rows_ * ${groups}u)`,
+        axis === LANE ? floatText(lanes) : groups === 1 ? "f32(words.rows)" : `f32(words.rows * ${groups}u)`,
       pick: (input, index) => {
         const port = this.#port(inputs, input);
         const base = this.#base(port, 1);
@@ -117,7 +117,10 @@ class RowsWriter {
 
   #load(port: WgslPort): string {
     const { operand, extent, isScalar, isAligned, laneStep } = port;
-    if (isScalar) return `scalars[words.${wgslName(operand)}]`;
+    if (isScalar) {
+      const value = `scalars[words.${memberName(operand)}]`;
+      return (extent & LANE) === 0 ? value : `vec4f(${value})`;
+    }
     if ((extent & LANE) === 0) return `${operand}_at(${this.#base(port, 1) || "0u"})`;
     if (isAligned) return `load_${operand}(${sum(this.#base(port, 4), "vector")})`;
     const at = sum(this.#base(port, 1), laneStep === 1 ? "4u * vector" : `${4 * laneStep}u * vector`);
@@ -129,7 +132,7 @@ class RowsWriter {
   #store(port: WgslPort, value: string): string[] {
     const { operand, isAligned, laneStep, isScalar } = port;
     const { lanes } = this.#rows;
-    if (isScalar) return [`scalars[words.${wgslName(operand)}] = ${value}.x;`];
+    if (isScalar) return [`scalars[words.${memberName(operand)}] = ${value}.x;`];
     if (isAligned) return [`store_${operand}(${sum(this.#base(port, 4), "vector")}, ${value});`];
     const name = this.#locals.fresh(`${port.port}_values`);
     const at = sum(this.#base(port, 1), laneStep === 1 ? "4u * vector" : `${4 * laneStep}u * vector`);
@@ -205,7 +208,7 @@ class RowsWriter {
     const stores = phase.rowStores.flatMap(({ name, operation }) => {
       const port = this.#port(this.#rows.outputs, name);
       const value = speller.real(operation);
-      if (port.isScalar) return [`scalars[words.${wgslName(port.operand)}] = ${value};`];
+      if (port.isScalar) return [`scalars[words.${memberName(port.operand)}] = ${value};`];
       return [`put_${port.operand}(${this.#base(port, 1) || "0u"}, ${value});`];
     });
     this.#known = speller.known;

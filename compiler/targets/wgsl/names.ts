@@ -16,8 +16,14 @@ const taken: ReadonlySet<string> = new Set(
    unorm unsafe unsized use using varying virtual volatile wgsl where with writeonly yield NULL Self abstract
    abs acos all any array asin atan atomic bitcast bool ceil clamp cos cross distance dot exp exp2 f16 f32 floor fma
    fract i32 length log log2 mat max min mix normalize pow ptr round saturate select sign sin sqrt step tan tanh trunc
-   transpose u32 vec vec2 vec3 vec4 vec2f vec3f vec4f vec2u vec4u vec4i
-   group groups thread words tile scalars row rows lane lanes vector vectors`.split(/\s+/),
+   transpose u32 vec vec2 vec3 vec4 vec2f vec3f vec4f vec2u vec4u vec4i`.split(/\s+/),
 );
 
-export const wgslName = (name: string): string => (taken.has(name) ? `${name}_` : name);
+/** A name as it is where nothing else has it: a member of a structure. */
+export const memberName = (name: string): string => (taken.has(name) ? `${name}_` : name);
+
+/** What every kernel calls by these names itself. */
+const ours: ReadonlySet<string> = new Set(["group", "groups", "thread", "words", "tile", "scalars", "row", "vector"]);
+
+/** The name of a variable or function. */
+export const wgslName = (name: string): string => (taken.has(name) || ours.has(name) ? `${name}_` : name);

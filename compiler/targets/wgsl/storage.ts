@@ -1,8 +1,6 @@
 // How tensors are declared, read and written in WGSL. Arithmetic is in f32 always: a bf16 is the upper half of one, two to
 // a word, so reading is a shift, and writing rounds to nearest with ties to even in integers, which no compiler may relax.
 
-import { wgslName } from "./names.ts";
-
 export type WgslDType = "f32" | "bf16" | "i32";
 
 /** `vectors`: four elements at a time; `elements`: one. */
@@ -87,5 +85,3 @@ export function putFunction(name: string, array: string, dtype: WgslDType): Acce
   const type = dtype === "i32" ? "i32" : "f32";
   return { lines: [`fn put_${name}(i: u32, value: ${type}) {`, `  ${array}[i] = value;`, "}"], needs: [] };
 }
-
-export const variableOf = (name: string): string => wgslName(name);
