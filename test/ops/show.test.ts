@@ -1,5 +1,4 @@
 import { test } from "vitest";
-import { buildPrograms, compileFor } from "../../compiler/compile.ts";
 import { renderKernels } from "../../compiler/emit/kernel-files.ts";
 import { planTarget } from "../../compiler/kernels/program.ts";
 import { targets } from "../../compiler/kernels/targets.ts";

@@ -66,14 +66,14 @@ const exp = ({ suffix, f, i }: Types): string[] => [
   "}",
 ];
 
-const isNan = ({ suffix, f, u }: Types): string[] => [
+const isNanLines = ({ suffix, f, u }: Types): string[] => [
   "/// A question to the bits: compilers may assume that there is no NaN.",
   `fn is_nan${suffix}(x: ${f}) -> ${f === "f32" ? "bool" : "vec4<bool>"} {`,
   `  return (bitcast<${u}>(x) & ${u}(0x7fffffffu)) > ${u}(0x7f800000u);`,
   "}",
 ];
 
-const isFinite = ({ suffix, f, u }: Types): string[] => [
+const isFiniteLines = ({ suffix, f, u }: Types): string[] => [
   "/// Neither infinite nor NaN: a question to the bits, as compilers may assume that there is neither.",
   `fn is_finite${suffix}(x: ${f}) -> ${f === "f32" ? "bool" : "vec4<bool>"} {`,
   `  return (bitcast<${u}>(x) & ${u}(0x7fffffffu)) < ${u}(0x7f800000u);`,
@@ -146,8 +146,8 @@ const definitions: readonly {
   readonly needs: readonly string[];
   readonly lines: (types: Types) => string[];
 }[] = [
-  { name: "is_nan", needs: [], lines: isNan },
-  { name: "is_finite", needs: [], lines: isFinite },
+  { name: "is_nan", needs: [], lines: isNanLines },
+  { name: "is_finite", needs: [], lines: isFiniteLines },
   { name: "exp", needs: ["is_nan"], lines: exp },
   { name: "log", needs: [], lines: log },
   { name: "sigmoid", needs: ["exp", "is_nan"], lines: sigmoid },
