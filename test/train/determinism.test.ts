@@ -87,7 +87,12 @@ describe.skipIf(missing !== "")(`another version of Node${missing}`, () => {
 async function writeCompiled(folder: string): Promise<void> {
   const source = await sourceOf(ragged);
   const manifest: Manifest = JSON.parse(await source.text("manifest.json"));
-  const files = ["manifest.json", "normalized.yaml", manifest.module ?? "", ...manifest.kernels.map(({ file }) => file)];
+  const files = [
+    "manifest.json",
+    "normalized.yaml",
+    manifest.module ?? "",
+    ...manifest.kernels.map(({ file }) => file),
+  ];
   for (const file of files) {
     await mkdir(dirname(join(folder, file)), { recursive: true });
     await writeFile(join(folder, file), await source.bytes(file));
