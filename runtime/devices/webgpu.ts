@@ -66,6 +66,7 @@ interface DeviceParts {
 }
 
 class OpenedDevice implements WebGpuDevice {
+  readonly isQueued = true;
   readonly manifest: Manifest;
   readonly name: DeviceName;
   readonly description: string;
