@@ -5,6 +5,8 @@ export interface BuildSource {
   /** The folder that the files come from, for messages; absent for a model that was never on a disk. */
   readonly place?: string;
   text(path: string): Promise<string>;
+  /** Undefined when there is no such file. */
+  findText(path: string): Promise<string | undefined>;
   bytes(path: string): Promise<Uint8Array>;
 }
 
@@ -15,11 +17,13 @@ export function memorySource(files: ReadonlyMap<string, string | Uint8Array>): B
     if (content === undefined) throw new RangeError(`the compiled model has no file ${path}`);
     return content;
   };
+  const textOf = (path: string): string => {
+    const content = file(path);
+    return typeof content === "string" ? content : new TextDecoder().decode(content);
+  };
   return {
-    text: async (path) => {
-      const content = file(path);
-      return typeof content === "string" ? content : new TextDecoder().decode(content);
-    },
+    text: async (path) => textOf(path),
+    findText: async (path) => (files.has(path) ? textOf(path) : undefined),
     bytes: async (path) => {
       const content = file(path);
       return typeof content === "string" ? new TextEncoder().encode(content) : content;

@@ -11,6 +11,11 @@ export type Counts = Readonly<Record<string, number>>;
 export interface Device {
   readonly name: DeviceName;
   readonly manifest: Manifest;
+  /**
+   * Whether programs are queued: the host may go on before one has ended. Where it is not so, one call must have ended
+   * before the next begins.
+   */
+  readonly isQueued: boolean;
   /** For people: what runs here, such as `wasm, 2 threads`. */
   readonly description: string;
   /** Bytes that the device holds for the model. */

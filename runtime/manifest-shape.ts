@@ -56,7 +56,8 @@ const parts: Readonly<Record<string, Check>> = {
   constants: isListOf(has({ tensor: isText, rule: isRecord })),
   arenas: isRecordOf(isCount),
   kernels: isListOf(has({ name: isText, file: isText, sha256: isText, scratch: isCount })),
-  module: isText,
+  target: (value) => value === "wasm" || value === "wgsl",
+  module: isOptional(isText),
   programs: isListOf(
     has({ name: isText, waves: isListOf(isListOf(launch)), tensors: isListOf(tensor), results: isRecordOf(isText) }),
   ),
@@ -65,5 +66,7 @@ const parts: Readonly<Record<string, Check>> = {
 /** The first part of a manifest that is missing or of another kind; undefined when there is none. */
 export function brokenPart(value: unknown): string | undefined {
   if (!isRecord(value)) return "all of it";
-  return Object.entries(parts).find(([name, check]) => !check(value[name]))?.[0];
+  const broken = Object.entries(parts).find(([name, check]) => !check(value[name]))?.[0];
+  // What runs on the CPU lies in one module; a GPU is given every kernel's text.
+  return broken ?? (value.target === "wasm" && value.module === undefined ? "module" : undefined);
 }

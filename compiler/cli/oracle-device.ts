@@ -37,6 +37,7 @@ export function openOnOracle(spec: Spec, options: ModelOptions): Model {
 
 class OracleDevice implements Device {
   readonly name = "wasm";
+  readonly isQueued = false;
   readonly description = "the oracle, double precision";
   readonly memoryBytes = 0;
   readonly manifest: Manifest;

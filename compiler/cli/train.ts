@@ -73,11 +73,12 @@ function dataOverride(path: string, patterns: readonly string[] | undefined): st
 async function openForTraining(path: string, spec: Spec, folder: RunFolder, flags: TrainFlags): Promise<Model> {
   const { normalizeSpec } = await import("../spec/normalize.ts");
   if (flags.resume === true) await folder.checkSpec(normalizeSpec(spec));
-  const options = {
-    device: chooseDevice(flags.device).name,
-    ...(flags.threads === undefined ? {} : { threads: flags.threads }),
-  };
-  if (flags.resume === true && (await folder.readText("compiled/manifest.json")) !== undefined) {
+  const device = chooseDevice(flags.device).name;
+  const options = { device, ...(flags.threads === undefined ? {} : { threads: flags.threads }) };
+  const { manifestFiles, targetOfDevice } = await import("../../runtime/device-targets.ts");
+  const manifest = `compiled/${manifestFiles[targetOfDevice[device]]}`;
+  // A run that has not been on this device yet gets kernels for it, which the trainer adds to its folder.
+  if (flags.resume === true && (await folder.readText(manifest)) !== undefined) {
     const { openRunModel } = await import("../../runtime/open-run.ts");
     return openRunModel(folder.path, options);
   }

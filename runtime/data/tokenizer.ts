@@ -1,6 +1,6 @@
 // Text to token ids and back. Opens the byte tokenizer and tokenizer.json files; trains none.
 
-import { decodeBytes, startDecodingBytes, type TokenBytes } from "./token-bytes.ts";
+import { byteTokenizer } from "./byte-tokenizer.ts";
 import { openTokenizerJson } from "./tokenizer-json.ts";
 
 export interface Tokenizer {
@@ -32,15 +32,3 @@ export interface StreamingDecoder {
 export function openTokenizer(spec: string, name: string): Tokenizer {
   return spec === "bytes" ? byteTokenizer : openTokenizerJson(spec, name);
 }
-
-const encoder = new TextEncoder();
-
-const eachByte: TokenBytes = { vocab: 256, bytesOf: (id) => Uint8Array.of(id) };
-
-const byteTokenizer: Tokenizer = {
-  vocab: 256,
-  endOfText: undefined,
-  encode: (text) => Int32Array.from(encoder.encode(text)),
-  decode: (ids) => decodeBytes(eachByte, ids),
-  startDecoding: () => startDecodingBytes(eachByte),
-};

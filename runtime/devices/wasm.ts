@@ -80,6 +80,7 @@ export async function openWasm(
 
 class WasmDevice implements Device {
   readonly name = "wasm";
+  readonly isQueued = false;
   readonly manifest: Manifest;
   readonly memoryBytes: number;
   readonly #threads: number;

@@ -74,6 +74,7 @@ interface DeviceParts {
 }
 
 class OpenedDevice implements WebGpuDevice {
+  readonly isQueued = true;
   readonly manifest: Manifest;
   readonly name: DeviceName;
   readonly description: string;

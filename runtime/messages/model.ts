@@ -1,6 +1,8 @@
 // Sentences about opening a compiled model and putting weights into it.
 
 import { closest } from "fastest-levenshtein";
+import type { DeviceName } from "../device.ts";
+import type { TargetName } from "../device-targets.ts";
 import { Fault, type FaultParts } from "../fault.ts";
 
 function refuse(what: string, claim: string, rest: Partial<FaultParts> = {}): Fault {
@@ -44,6 +46,41 @@ export function unknownDevice(device: string, known: readonly string[]): Fault {
   return refuse("unknown-device", `there is no device ${JSON.stringify(device)}`, {
     details: [`devices: ${known.join(", ")}`],
     help: "`mspec doctor` tells which of them are here",
+  });
+}
+
+/** `place` is the folder of the build; absent for one in memory. */
+export function notCompiledFor(
+  place: string | undefined,
+  device: DeviceName,
+  target: TargetName,
+  others: readonly TargetName[],
+): Fault {
+  return refuse("not-compiled-for", `the model was not compiled for the device ${device}`, {
+    ...(place === undefined ? {} : { at: place }),
+    details: [`the device runs the target ${target}; the model was compiled for ${others.join(" and ")}`],
+    help: `compile the spec for it with \`mspec compile --target ${target}\`, or open the model on another device`,
+  });
+}
+
+export function noWasmHere(): Fault {
+  return refuse("no-wasm-here", "the device wasm does not run in a page", {
+    details: ["its threads share one memory and wait for each other, which is written for the workers of Node"],
+    help: "open the model on the device webgpu",
+  });
+}
+
+/** A run keeps what it was compiled to; `at` is its folder. */
+export function runNotCompiledFor(
+  at: string,
+  device: DeviceName,
+  target: TargetName,
+  others: readonly TargetName[],
+): Fault {
+  return refuse("not-compiled-for", `the run holds no kernels for the device ${device}`, {
+    at,
+    details: [`the device runs the target ${target}; the run holds ${others.join(" and ")}`],
+    help: `go on with it by \`mspec train SPEC --resume --device ${device}\`, which adds them, or choose another device with \`--device\``,
   });
 }
 

@@ -41,6 +41,20 @@ export function notFinite(steps: number, step: number, found: NonFinite | undefi
   });
 }
 
+/** The device was lost or broke while a run was at work. */
+export function deviceFailed(why: Fault, step: number, last: string | undefined, hasFolder: boolean): Fault {
+  const saved = last === undefined ? "no checkpoint was saved before" : `the last checkpoint is ${last}`;
+  return new Fault({
+    code: why.code,
+    kind: why.kind,
+    claim: `${why.claim}, and training stopped behind step ${step}`,
+    ...(why.at === undefined ? {} : { at: why.at }),
+    details: [...why.details, hasFolder ? saved : "the run has no folder, so nothing of it is saved"],
+    help: last === undefined ? "train again" : "go on behind the last checkpoint with `--resume`",
+    cause: why,
+  });
+}
+
 /** A warning: a run ends among skipped steps, of which there are too few to stop it. */
 export function nothingLearnt(skipped: number, steps: number, found: NonFinite | undefined): string {
   const [which, since] = skipped === steps ? ["", ""] : ["the last ", ` since step ${steps - skipped}`];
@@ -135,6 +149,18 @@ export function partChanged(what: keyof typeof partWords, folder: string): Fault
   return refuse(`${what}-changed`, partWords[what], {
     at: folder,
     help: `put back what the run began with, or ${fromWeights}`,
+  });
+}
+
+/** A warning: both compute the same within rounding. */
+export function otherTarget(before: string, now: string): string {
+  return `the checkpoint was saved by kernels for ${before} and the run goes on with those for ${now}: from here on its bits are not those that it would have had`;
+}
+
+export function noRunFolders(folder: string): Fault {
+  return refuse("no-folders", "a page has no folders to write a run to", {
+    at: folder,
+    help: "leave out `folder`, and keep what `model.parameter` gives",
   });
 }
 

@@ -139,10 +139,14 @@ export class PagedCache {
     }
     const { tokens, output_rows: outputs } = rows.inputs;
     const tiles = rows.inputs.row_tiles.length / tileFields;
-    await this.#device.run(program, { tokens: tokens.length, outputs: outputs.length, tiles });
-    if (outputs.length === 0) return new Float32Array(0);
-    const result = this.#results.get(program) ?? "";
-    return this.#device.read(result, { program, count: outputs.length * this.#vocab });
+    const counts = { tokens: tokens.length, outputs: outputs.length, tiles };
+    if (outputs.length === 0) {
+      await this.#device.run(program, counts);
+      return new Float32Array(0);
+    }
+    const logits = { tensor: this.#results.get(program) ?? "", count: outputs.length * this.#vocab };
+    const [read] = await this.#device.runAndRead(program, counts, [logits]);
+    return read;
   }
 }
 

@@ -4,7 +4,7 @@ import type { ManifestTraining } from "../contract.ts";
 import { type Batch, checkValidationLength, countEvaluationWindows, evaluationBatch } from "../data/batches.ts";
 import type { TokenStream } from "../data/token-stream.ts";
 import type { Device } from "../device.ts";
-import { type ExpertUse, expertUse, readLoads } from "./expert-loads.ts";
+import { type ExpertUse, expertUse } from "./expert-loads.ts";
 import { countTargets, writeMicroBatch } from "./step.ts";
 
 export interface Evaluation {
@@ -29,20 +29,54 @@ export async function evaluateStream(
   const loads = training.loads.map(({ experts }) => new Float64Array(experts));
   let sum = 0;
   let tokens = 0;
+  const take = (evaluated: Evaluated): void => {
+    sum += evaluated.sum;
+    addLoads(loads, evaluated.loads);
+  };
+  let issued: Promise<Evaluated> | undefined;
   for (let first = 0; first < windows; first += micro) {
     const batch = evaluationBatch(stream, sequence, first, micro);
-    writeMicroBatch(device, training, batch, 0, 0);
-    await device.run("evaluate");
-    sum += (await device.read("metrics.loss"))[0];
     tokens += countTargets(batch);
-    addLoads(loads, await loadsOfRows(device, training, batch, Math.min(micro, wholeWindows - first)));
+    const next = evaluateBatch(device, training, batch, Math.min(micro, wholeWindows - first));
+    // Should the one before it fail, this one's failure is the same.
+    next.catch(() => {});
+    // A device with a queue works on a micro-batch while the host makes the one behind it.
+    if (!device.isQueued) await next;
+    if (issued !== undefined) take(await issued);
+    issued = next;
   }
+  if (issued !== undefined) take(await issued);
   const experts = wholeWindows === 0 ? undefined : expertUse(training, loads);
   return { loss: sum / tokens, tokens, ...(experts === undefined ? {} : { experts }) };
 }
 
+/** A micro-batch's sum of losses, and its choices per expert in the order of the manifest's routers. */
+interface Evaluated {
+  readonly sum: number;
+  readonly loads: readonly Float32Array[];
+}
+
+/** Evaluates a micro-batch; its choices are those of its first `rows` rows, which are whole sequences. */
+async function evaluateBatch(
+  device: Device,
+  training: ManifestTraining,
+  batch: Batch,
+  rows: number,
+): Promise<Evaluated> {
+  const { sum, loads } = await runOnce(device, training, batch);
+  if (rows === batch.rows || training.loads.length === 0) return { sum, loads };
+  return { sum, loads: await loadsOfRows(device, training, batch, rows) };
+}
+
+async function runOnce(device: Device, training: ManifestTraining, batch: Batch): Promise<Evaluated> {
+  writeMicroBatch(device, training, batch, 0, 0);
+  const wanted = ["metrics.loss", ...training.loads.map(({ tensor }) => tensor)].map((tensor) => ({ tensor }));
+  const [[sum], ...loads] = await device.runAndRead("evaluate", {}, wanted);
+  return { sum, loads };
+}
+
 /**
- * Choices of the first rows of the micro-batch that was evaluated last.
+ * Choices of the first rows of a micro-batch.
  *
  * Padding chooses experts too and cannot be told apart in the counts. So rows with padding are replaced by the first row,
  * and a micro-batch of that row alone says what they added: no row's choices depend on another row.
@@ -53,8 +87,7 @@ async function loadsOfRows(
   batch: Batch,
   rows: number,
 ): Promise<Float32Array[]> {
-  if (rows === batch.rows || training.loads.length === 0) return readLoads(device, training);
-  if (rows === 0) return training.loads.map(({ experts }) => new Float32Array(experts));
+  if (rows <= 0) return training.loads.map(({ experts }) => new Float32Array(experts));
   const copies = batch.rows - rows;
   const ofFirst = await loadsWithFirstRow(device, training, batch, 0);
   const ofAll = await loadsWithFirstRow(device, training, batch, rows);
@@ -67,7 +100,7 @@ async function loadsWithFirstRow(
   training: ManifestTraining,
   batch: Batch,
   from: number,
-): Promise<Float32Array[]> {
+): Promise<readonly Float32Array[]> {
   const { sequence } = training;
   const replaced = (values: Int32Array): Int32Array =>
     values.map((value, at) => (at < from * sequence ? value : values[at % sequence]));
@@ -79,9 +112,7 @@ async function loadsWithFirstRow(
     documents: replaced(documents),
     positions: replaced(positions),
   };
-  writeMicroBatch(device, training, same, 0, 0);
-  await device.run("evaluate");
-  return readLoads(device, training);
+  return (await runOnce(device, training, same)).loads;
 }
 
 function addLoads(into: readonly Float64Array[], loads: readonly Float32Array[]): void {

@@ -1,7 +1,6 @@
 // How evenly a model's routers use their experts: MaxVio and shares of the mean load, from counts of choices.
 
 import type { ManifestTraining } from "../contract.ts";
-import type { Device } from "../device.ts";
 
 /** Choices of each expert of one router. */
 export interface RouterUse {
@@ -50,11 +49,4 @@ export function expertUse(training: ManifestTraining, loads: readonly ArrayLike<
   });
   const sum = routers.reduce((total, router) => total + router.maxViolation, 0);
   return { maxViolation: sum / routers.length, routers };
-}
-
-/** Choices per expert since the last run with `step.first`, in the order of the manifest's routers. */
-export async function readLoads(device: Device, { loads }: ManifestTraining): Promise<Float32Array[]> {
-  const read: Float32Array[] = [];
-  for (const { tensor } of loads) read.push((await device.read(tensor)).slice());
-  return read;
 }

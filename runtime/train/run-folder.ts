@@ -2,6 +2,7 @@
 
 import type { BuildSource } from "../build-source.ts";
 import type { Manifest } from "../contract.ts";
+import { manifestFiles, type TargetName } from "../device-targets.ts";
 import { Fault } from "../fault.ts";
 import { stepName } from "../files/checkpoint-folder.ts";
 import { type Disk, DiskFault, type Entry, readText } from "../files/disk.ts";
@@ -13,6 +14,7 @@ import {
 } from "../files/find-checkpoint.ts";
 import { removeEmptyFolders, removeTree, type TakenFolder, takeRunFolder } from "../files/run-folder.ts";
 import { type CheckpointContent, saveCheckpoint } from "../files/save-checkpoint.ts";
+import type { Host } from "../host.ts";
 import {
   damagedRunExists,
   noCheckpoint,
@@ -22,7 +24,6 @@ import {
   skippedCheckpoint,
   specChanged,
 } from "../messages/train.ts";
-import type { Host } from "../node-host.ts";
 import { parametersFile } from "./device-state.ts";
 import { specDifferences } from "./spec-difference.ts";
 
@@ -49,6 +50,9 @@ export interface SaveOutcome {
   readonly problem: Fault | undefined;
 }
 
+/** What a run folder needs of the machine. */
+export type FolderHost = Pick<Host, "disk"> & Required<Pick<Host, "processes">>;
+
 /** A folder that this process has taken for itself. */
 export class RunFolder {
   readonly path: string;
@@ -66,7 +70,7 @@ export class RunFolder {
   }
 
   /** Errors: `run/locked`, `disk/unusable-folder`. */
-  static async take({ disk, processes }: Host, path: string): Promise<RunFolder> {
+  static async take({ disk, processes }: FolderHost, path: string): Promise<RunFolder> {
     const taken = await takeRunFolder(disk, processes, path);
     try {
       return new RunFolder(path, disk, taken, await disk.list(path));
@@ -125,14 +129,32 @@ export class RunFolder {
   }
 
   /** Writes the spec, the compiled model and the tokenizer: with them the run needs nothing from outside any more. */
-  async writeModel(manifest: Manifest, source: BuildSource, tokenizer: string | undefined): Promise<void> {
-    const texts = [normalizedSpec, ...manifest.kernels.map(({ file }) => file), "manifest.json"];
-    const module = manifest.module ?? "";
-    await this.#writeFile(`${runNames.compiled}/${module}`, await source.bytes(module));
-    for (const file of texts) await this.#writeFile(`${runNames.compiled}/${file}`, await source.text(file));
+  async writeModel(targets: ReadonlyMap<TargetName, Manifest>, source: BuildSource, tokenizer?: string): Promise<void> {
+    const compiled = [normalizedSpec];
+    await this.#writeFile(`${runNames.compiled}/${normalizedSpec}`, await source.text(normalizedSpec));
+    for (const [target, manifest] of targets) compiled.push(...(await this.#writeCompiled(target, manifest, source)));
     if (tokenizer !== undefined) await this.#writeFile(runNames.tokenizer, tokenizer);
     await this.#writeFile(runNames.spec, await source.text(normalizedSpec));
-    const folders = new Set([...texts, module].flatMap((file) => foldersOf(`${runNames.compiled}/${file}`)));
+    await this.#syncFoldersOf(compiled);
+  }
+
+  /** Writes what a run that goes on on another device needs there, unless the folder has it. */
+  async addTarget(target: TargetName, manifest: Manifest, source: BuildSource): Promise<void> {
+    if (await isThere(this.disk, this.#pathOf(`${runNames.compiled}/${manifestFiles[target]}`))) return;
+    await this.#syncFoldersOf(await this.#writeCompiled(target, manifest, source));
+  }
+
+  /** Writes kernels and, behind them, the manifest that names them; tells all names. */
+  async #writeCompiled(target: TargetName, { kernels, module }: Manifest, source: BuildSource): Promise<string[]> {
+    const files = kernels.flatMap(({ file, variants = [] }) => [file, ...variants.map((variant) => variant.file)]);
+    const texts = [...new Set(files), manifestFiles[target]];
+    if (module !== undefined) await this.#writeFile(`${runNames.compiled}/${module}`, await source.bytes(module));
+    for (const file of texts) await this.#writeFile(`${runNames.compiled}/${file}`, await source.text(file));
+    return module === undefined ? texts : [module, ...texts];
+  }
+
+  async #syncFoldersOf(compiled: readonly string[]): Promise<void> {
+    const folders = new Set(compiled.flatMap((file) => foldersOf(`${runNames.compiled}/${file}`)));
     for (const folder of [...folders, ""]) await this.disk.syncFolder(this.#pathOf(folder));
   }
 

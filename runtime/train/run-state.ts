@@ -17,6 +17,8 @@ export interface RunState {
   readonly skipped: number;
   /** SHA-256 of what must not change under a run. */
   readonly spec: string;
+  /** What the kernels were compiled for. */
+  readonly target: string;
   readonly kernels: string;
   /** Empty where there is none. */
   readonly tokenizer: string;
@@ -25,7 +27,7 @@ export interface RunState {
 }
 
 const numbers = ["step", "tokens", "sequences", "skippedInARow", "correction1", "correction2", "skipped"] as const;
-const texts = ["spec", "kernels", "tokenizer", "order"] as const;
+const texts = ["spec", "target", "kernels", "tokenizer", "order"] as const;
 
 export function encodeState(state: RunState): JsonValue {
   return { ...state, files: state.files.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 })) };
@@ -33,13 +35,15 @@ export function encodeState(state: RunState): JsonValue {
 
 /** The state, or the names of what is missing or of another kind. */
 export function decodeState(value: unknown): RunState | readonly string[] {
-  const state = typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+  const given = typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+  // Checkpoints from before there was another one do not say it.
+  const state: Readonly<Record<string, unknown>> = { target: "wasm", ...given };
   const missing = [
     ...numbers.filter((name) => !Number.isFinite(state[name])),
     ...texts.filter((name) => typeof state[name] !== "string"),
     ...(Array.isArray(state.files) && state.files.every(isFingerprint) ? [] : ["files"]),
   ];
-  return missing.length > 0 ? missing : (value as RunState);
+  return missing.length > 0 ? missing : (state as unknown as RunState);
 }
 
 function isFingerprint(value: unknown): boolean {

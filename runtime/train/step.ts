@@ -3,7 +3,6 @@
 import type { ManifestTraining } from "../contract.ts";
 import type { Batch } from "../data/batches.ts";
 import type { Device } from "../device.ts";
-import { readLoads } from "./expert-loads.ts";
 
 export interface StepSettings {
   readonly learningRate: number;
@@ -27,13 +26,29 @@ export interface StepOutcome {
   readonly isSkipped: boolean;
 }
 
-/** Runs a step; the batch holds whole micro-batches. */
+/** A step that the device was given; with a queue of its own it may not have begun. */
+export interface StartedStep {
+  readonly outcome: Promise<StepOutcome>;
+}
+
+/** Runs a step to its end; the batch holds whole micro-batches. */
 export async function runStep(
   device: Device,
   training: ManifestTraining,
   batch: Batch,
-  { learningRate, clip, values = [] }: StepSettings,
+  settings: StepSettings,
 ): Promise<StepOutcome> {
+  const { outcome } = await startStep(device, training, batch, settings);
+  return outcome;
+}
+
+/** Gives the device a step. All that the host wants to know of it comes back in one reading, behind the update. */
+export async function startStep(
+  device: Device,
+  training: ManifestTraining,
+  batch: Batch,
+  { learningRate, clip, values = [] }: StepSettings,
+): Promise<StartedStep> {
   const targets = countTargets(batch);
   const counts = { step: 1, token: batch.rows * training.sequence, mtp_target: countMtpTargets(training, batch) };
   training.stepValues.forEach(({ tensor, per, terms }, i) => {
@@ -45,20 +60,36 @@ export async function runStep(
   }
   device.write("step.learning_rate", Float32Array.of(learningRate));
   device.write("step.clip", Float32Array.of(clip ?? 0));
-  const [sum] = await device.read("metrics.loss");
-  const losses: Record<string, number> = {};
-  for (const { name, tensor, per, terms } of training.losses) {
-    const [total] = await device.read(tensor);
-    losses[name] = total / (terms * Math.max(1, counts[per]));
-  }
-  const loads = await readLoads(device, training);
-  await device.run("update");
   const { gradient_norm: norm, finite } = resultsOf(device, "update");
-  const [gradientNorm] = await device.read(norm, { program: "update" });
-  const [wasFinite] = await device.read(finite, { program: "update" });
-  const loss = targets === 0 ? 0 : sum / targets;
-  return { loss, targets, losses, loads, gradientNorm, isSkipped: wasFinite === 0 };
+  const wanted = ["metrics.loss", norm, finite, ...tensorsOf(training.losses), ...tensorsOf(training.loads)];
+  const outcome = device
+    .runAndRead(
+      "update",
+      {},
+      wanted.map((tensor) => ({ tensor })),
+    )
+    .then((read): StepOutcome => {
+      const [[sum], [gradientNorm], [wasFinite], ...others] = read;
+      const sums = others.slice(0, training.losses.length);
+      const means = training.losses.map(({ name, per, terms }, i) => [
+        name,
+        sums[i][0] / (terms * Math.max(1, counts[per])),
+      ]);
+      return {
+        loss: targets === 0 ? 0 : sum / targets,
+        targets,
+        losses: Object.fromEntries(means),
+        loads: others.slice(training.losses.length),
+        gradientNorm,
+        isSkipped: wasFinite === 0,
+      };
+    });
+  // Whoever awaits it is told of a failure; until then it is nobody's that was forgotten.
+  outcome.catch(() => {});
+  return { outcome };
 }
+
+const tensorsOf = (list: readonly { readonly tensor: string }[]): string[] => list.map(({ tensor }) => tensor);
 
 /** Writes the micro-batch that begins at a row, and the scalars that tell its place in the step. */
 export function writeMicroBatch(

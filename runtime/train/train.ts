@@ -7,12 +7,21 @@ import { type Corpus, checkSameFiles, readCorpus } from "../data/corpus.ts";
 import type { Split } from "../data/token-stream.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { Device } from "../device.ts";
+import { targetOfDevice } from "../device-targets.ts";
 import { Fault } from "../fault.ts";
 import { checksumOfText } from "../files/disk.ts";
+import type { Host } from "../host.ts";
 import { notTrained } from "../messages/model.ts";
-import { noData, partChanged, skippedLines, specChanged, stateIncomplete } from "../messages/train.ts";
-import type { Host } from "../node-host.ts";
-import { writeReport } from "../report/write-report.ts";
+import {
+  noData,
+  noRunFolders,
+  otherTarget,
+  partChanged,
+  skippedLines,
+  specChanged,
+  stateIncomplete,
+} from "../messages/train.ts";
+import { findManifest } from "../read-manifest.ts";
 import { checkTokens } from "../serve/tokens.ts";
 import { clearOptimizer, readParameters, restoreOptimizer } from "./device-state.ts";
 import { MetricsWriter } from "./metrics-writer.ts";
@@ -42,7 +51,9 @@ export async function trainModel(model: Trainee, options: TrainOptions): Promise
   const { training } = model.manifest;
   if (training === undefined) throw notTrained(model.manifest.name);
   if (typeof options.folder !== "string") return new Run(model, training, options, options.folder).train();
-  const folder = await RunFolder.take(model.host, options.folder);
+  const { disk, processes } = model.host;
+  if (processes === undefined) throw noRunFolders(options.folder);
+  const folder = await RunFolder.take({ disk, processes }, options.folder);
   try {
     return await new Run(model, training, options, folder).train();
   } finally {
@@ -86,23 +97,25 @@ class Run {
     const resumed = this.#options.resume === true ? await this.#findState() : undefined;
     if (resumed === undefined) await this.#folder?.checkNew();
     const data = await this.#readData();
-    const fixed = await this.#fixedParts(data);
-    if (resumed === undefined) await this.#begin();
+    const output = this.#folder && { folder: this.#folder, fixed: await this.#fixedParts(this.#folder, data) };
+    if (resumed === undefined || output === undefined) await this.#begin();
     else {
-      await this.#restore(resumed, fixed);
-      this.#folder?.keep();
+      await this.#restore(resumed, output.fixed);
+      await this.#addTarget(resumed, output);
+      output.folder.keep();
     }
     const { step } = resumed?.state ?? beginning;
     const { train, validation } = data.corpus;
     const [trainTokens, validationTokens] = [train.tokens.length, validation.tokens.length];
     this.#options.observer?.onStart?.({ step, steps: this.#training.steps, trainTokens, validationTokens });
-    if (this.#folder === undefined) return this.#trainer(data, undefined, undefined).run();
-    const metrics = await MetricsWriter.open(this.#folder, resumed === undefined ? -1 : step);
+    if (output === undefined) return this.#trainer(data, undefined, undefined).run();
+    const metrics = await MetricsWriter.open(output.folder, resumed === undefined ? -1 : step);
     try {
-      return await this.#trainer(data, { folder: this.#folder, metrics, fixed }, resumed).run();
+      return await this.#trainer(data, { ...output, metrics }, resumed).run();
     } finally {
       await orWarning(this.#options, metrics.close());
-      await orWarning(this.#options, writeReport(this.#folder, this.#model.manifest));
+      const report = this.#model.host.writeReport?.(output.folder, this.#model.manifest);
+      if (report !== undefined) await orWarning(this.#options, report);
     }
   }
 
@@ -153,14 +166,15 @@ class Run {
   }
 
   /** What a run never changes, as checksums. */
-  async #fixedParts({ files, order }: Data): Promise<RunOutput["fixed"]> {
-    const { host, manifest, source, tokenizerJson } = this.#model;
+  async #fixedParts({ disk }: RunFolder, { files, order }: Data): Promise<RunOutput["fixed"]> {
+    const { device, manifest, source, tokenizerJson } = this.#model;
     const kernels = manifest.kernels.map(({ sha256 }) => sha256).join("\n");
     return {
-      spec: checksumOfText(host.disk, this.#folder === undefined ? "" : await source.text(normalizedSpec)),
-      kernels: checksumOfText(host.disk, kernels),
-      tokenizer: tokenizerJson === undefined ? "" : checksumOfText(host.disk, tokenizerJson),
-      order: order === undefined ? "" : checksumOfText(host.disk, order.text),
+      spec: checksumOfText(disk, await source.text(normalizedSpec)),
+      target: targetOfDevice[device.name],
+      kernels: checksumOfText(disk, kernels),
+      tokenizer: tokenizerJson === undefined ? "" : checksumOfText(disk, tokenizerJson),
+      order: order === undefined ? "" : checksumOfText(disk, order.text),
       files,
     };
   }
@@ -169,7 +183,19 @@ class Run {
     const { manifest, source, tokenizerJson, device } = this.#model;
     if (!this.#model.hasWeights) await this.#model.initialize();
     clearOptimizer(device);
-    await this.#folder?.writeModel(manifest, source, tokenizerJson);
+    if (this.#folder === undefined) return;
+    const targets = new Map([[targetOfDevice[device.name], manifest]]);
+    // Whoever generates text from the run later may have no more than a CPU.
+    const wasm = targets.has("wasm") ? undefined : await findManifest(source, "wasm");
+    if (wasm !== undefined) targets.set("wasm", wasm);
+    await this.#folder.writeModel(targets, source, tokenizerJson);
+  }
+
+  /** A run may go on on another device than it was saved on; its folder has the kernels of both from then on. */
+  async #addTarget({ state }: Resumed, { folder, fixed }: Pick<RunOutput, "folder" | "fixed">): Promise<void> {
+    const { manifest, source, device } = this.#model;
+    if (state.target !== fixed.target) this.#options.observer?.onWarning?.(otherTarget(state.target, fixed.target));
+    await folder.addTarget(targetOfDevice[device.name], manifest, source);
   }
 
   async #findState(): Promise<Resumed | undefined> {
@@ -187,7 +213,9 @@ class Run {
 
   async #restore({ state, checkpoint, folder }: Resumed, fixed: RunOutput["fixed"]): Promise<void> {
     for (const part of ["kernels", "tokenizer", "order"] as const) {
-      if (state[part] !== fixed[part]) throw partChanged(part, folder);
+      // Another target's kernels are others, of which nothing was saved.
+      const isCompared = part !== "kernels" || state.target === fixed.target;
+      if (isCompared && state[part] !== fixed[part]) throw partChanged(part, folder);
     }
     checkSameFiles(state.files, fixed.files);
     const { device, manifest } = this.#model;

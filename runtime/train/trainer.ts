@@ -6,8 +6,8 @@ import type { Batch } from "../data/batches.ts";
 import type { Split } from "../data/token-stream.ts";
 import type { Device } from "../device.ts";
 import { Fault } from "../fault.ts";
-import { goesOnUnsaved, notFinite, nothingLearnt, sampleLeftOut } from "../messages/train.ts";
-import { scheduleValue } from "../schedule.ts";
+import { deviceFailed, goesOnUnsaved, notFinite, nothingLearnt, sampleLeftOut } from "../messages/train.ts";
+import { type Moment, scheduleValue } from "../schedule.ts";
 import { checkFinite, checkpointFiles, readScalars } from "./device-state.ts";
 import { evaluateStream } from "./evaluate.ts";
 import { expertUse } from "./expert-loads.ts";
@@ -18,7 +18,7 @@ import type { StepReport, TrainOptions, TrainResult } from "./options.ts";
 import { type RunFolder, sampleName } from "./run-folder.ts";
 import { encodeState, type RunState } from "./run-state.ts";
 import { batchOf, type GivenOrder } from "./sequences.ts";
-import { runStep } from "./step.ts";
+import { type StepOutcome, startStep } from "./step.ts";
 
 /** So many steps in a row without a finite gradient are no accident any more. */
 const mostSkipped = 10;
@@ -29,7 +29,7 @@ export interface RunOutput {
   readonly folder: RunFolder;
   readonly metrics: MetricsWriter;
   /** What of the run never changes. */
-  readonly fixed: Pick<RunState, "spec" | "kernels" | "tokenizer" | "order" | "files">;
+  readonly fixed: Pick<RunState, "spec" | "target" | "kernels" | "tokenizer" | "order" | "files">;
 }
 
 export interface TrainerParts {
@@ -46,9 +46,32 @@ export interface TrainerParts {
 /** What has been done so far: with the tensors it is the whole state of a run. */
 export type Progress = Pick<RunState, "step" | "tokens" | "sequences" | "skippedInARow">;
 
+/** A step that the device was given. */
+interface IssuedStep {
+  readonly batch: Batch;
+  readonly learningRate: number;
+  readonly tokens: number;
+  /** When, in milliseconds. */
+  readonly started: number;
+  /** What will have been done behind it. */
+  readonly end: Moment & Pick<Progress, "sequences">;
+  readonly outcome: Promise<StepOutcome>;
+}
+
+/** The device is gone or broken; a refusal of what was asked of it is none. */
+const isDeviceFault = (error: unknown): error is Fault =>
+  error instanceof Fault && error.kind === "environment" && error.code.startsWith("device/");
+
 export class Trainer {
   readonly #parts: TrainerParts;
+  /** Behind the newest step whose outcome is known. */
   #progress: Progress;
+  /** Behind the newest step that was begun. */
+  #begun: Moment & Pick<Progress, "sequences">;
+  /** Steps that were begun and whose outcome is not known, from the oldest. */
+  #issued: IssuedStep[] = [];
+  /** When the newest outcome came. */
+  #lastOutcome = 0;
   #loss: number | undefined;
   #validationLoss: number | undefined;
   #checkpoint: string | undefined;
@@ -60,12 +83,27 @@ export class Trainer {
   constructor(parts: TrainerParts, progress: Progress, checkpoint: string | undefined) {
     this.#parts = parts;
     this.#progress = progress;
+    this.#begun = { steps: progress.step, tokens: progress.tokens, sequences: progress.sequences };
     this.#checkpoint = checkpoint;
   }
 
+  /** Errors: a fault of the device says which checkpoint the run can go on behind. */
   async run(): Promise<TrainResult> {
-    const { training, options, device } = this.#parts;
-    while (this.#progress.step < training.steps && options.signal?.aborted !== true) await this.#makeStep();
+    try {
+      return await this.#makeSteps();
+    } catch (error) {
+      if (!isDeviceFault(error)) throw error;
+      throw deviceFailed(error, this.#progress.step, this.#checkpoint, this.#parts.output !== undefined);
+    }
+  }
+
+  async #makeSteps(): Promise<TrainResult> {
+    const { training, device } = this.#parts;
+    while (this.#begun.steps < training.steps && !this.#isAborted()) {
+      this.#issued.push(await this.#begin());
+      await this.#finishIssued();
+    }
+    await this.#finishIssued();
     const { step, tokens } = this.#progress;
     const { skipped } = await readScalars(device);
     if (this.#progress.skippedInARow > 0) await this.#warnOfNothingLearnt();
@@ -80,48 +118,77 @@ export class Trainer {
     };
   }
 
-  async #makeStep(): Promise<void> {
-    const { training, options } = this.#parts;
-    const report = await this.#train();
-    const { step } = this.#progress;
-    const isLast = step === training.steps;
-    const isDue = (every: number) => isLast || (every > 0 && step % every === 0);
-    await this.#record({ ...report, ...(isDue(training.evaluateEvery) ? await this.#evaluate() : undefined) });
-    if (training.sampleEvery > 0 && isDue(training.sampleEvery)) await this.#sample();
-    const isEnd = isLast || options.signal?.aborted === true;
-    // While steps are skipped nothing new is learnt: a checkpoint would only push out one from before the fault.
-    const isSaved = isDue(training.saveEvery) && this.#progress.skippedInARow === 0;
-    if (isEnd || isSaved) await this.#save(isEnd);
+  #isAborted(): boolean {
+    return this.#parts.options.signal?.aborted === true;
   }
 
-  async #train(): Promise<StepReport> {
-    const { device, training, corpus, order, output } = this.#parts;
-    const { step, tokens, sequences, skippedInARow } = this.#progress;
+  /** Finishes the steps that were begun; the newest one stays behind where the next may begin before it ends. */
+  async #finishIssued(): Promise<void> {
+    while (this.#issued.length > (this.#mayRunAhead() ? 1 : 0)) {
+      const [oldest] = this.#issued.splice(0, 1);
+      await this.#finish(oldest);
+    }
+  }
+
+  /** What looks at the state behind a step must find the device there, and so must whoever names an operation that fails. */
+  #mayRunAhead(): boolean {
+    const { device, training } = this.#parts;
+    const { evaluateEvery, saveEvery, sampleEvery } = training;
+    const isLookedAt = [evaluateEvery, saveEvery, sampleEvery].some((every) => this.#isDue(every, this.#begun.steps));
+    return device.isQueued && !isLookedAt && !this.#isAborted() && this.#progress.skippedInARow === 0;
+  }
+
+  #isDue(every: number, step: number): boolean {
+    return step === this.#parts.training.steps || (every > 0 && step % every === 0);
+  }
+
+  /** Gives the device the next step. */
+  async #begin(): Promise<IssuedStep> {
+    const { device, training, corpus, order } = this.#parts;
+    const { sequences, ...now } = this.#begun;
     const started = performance.now();
-    const now = { steps: step, tokens };
     const batch = batchOf(training, corpus.train, order, now, sequences);
-    this.#lastBatch = batch;
-    const end = { steps: step + 1, tokens: tokens + batch.rows * training.sequence };
+    const end = { steps: now.steps + 1, tokens: now.tokens + batch.rows * training.sequence };
     const learningRate = scheduleValue(training.learningRate, now, end);
     const clip = training.clip && scheduleValue(training.clip, now, end);
     const values = training.stepValues.map(({ schedule }) => scheduleValue(schedule, now, end));
-    const outcome = await runStep(device, training, batch, { learningRate, clip, values });
-    const { loss, losses, gradientNorm, isSkipped } = outcome;
-    const seconds = (performance.now() - started) / 1000;
+    const { outcome } = await startStep(device, training, batch, { learningRate, clip, values });
+    this.#begun = { ...end, sequences: sequences + batch.rows };
+    return { batch, learningRate, started, outcome, tokens: end.tokens - now.tokens, end: this.#begun };
+  }
+
+  /** Waits for a step, tells of it, and does what is due behind it. */
+  async #finish(issued: IssuedStep): Promise<void> {
+    const { training } = this.#parts;
+    const report = await this.#reportOf(issued);
+    const { step } = report;
+    await this.#record({
+      ...report,
+      ...(this.#isDue(training.evaluateEvery, step) ? await this.#evaluate() : undefined),
+    });
+    if (training.sampleEvery > 0 && this.#isDue(training.sampleEvery, step)) await this.#sample();
+    const isEnd = step === training.steps || (this.#isAborted() && this.#issued.length === 0);
+    // While steps are skipped nothing new is learnt: a checkpoint would only push out one from before the fault.
+    const isSaved = this.#isDue(training.saveEvery, step) && this.#progress.skippedInARow === 0;
+    if (isEnd || isSaved) await this.#save(isEnd);
+  }
+
+  async #reportOf({ batch, learningRate, started, outcome, tokens, end }: IssuedStep): Promise<StepReport> {
+    const { training, output } = this.#parts;
+    const { loss, losses, gradientNorm, isSkipped, loads } = await outcome;
+    const now = performance.now();
+    const seconds = (now - Math.max(started, this.#lastOutcome)) / 1000;
+    this.#lastOutcome = now;
     this.#loss = loss;
-    this.#progress = {
-      step: end.steps,
-      tokens: end.tokens,
-      sequences: sequences + batch.rows,
-      skippedInARow: isSkipped ? skippedInARow + 1 : 0,
-    };
+    this.#lastBatch = batch;
+    const skippedInARow = isSkipped ? this.#progress.skippedInARow + 1 : 0;
+    this.#progress = { step: end.steps, tokens: end.tokens, sequences: end.sequences, skippedInARow };
     output?.folder.keep();
-    if (this.#progress.skippedInARow >= mostSkipped) await this.#stop(batch);
-    const tokensPerSecond = (end.tokens - tokens) / seconds;
-    const experts = expertUse(training, outcome.loads);
+    if (skippedInARow >= mostSkipped) await this.#stop(batch);
+    const experts = expertUse(training, loads);
     return {
       ...{ step: end.steps, steps: training.steps, tokens: end.tokens, sequences: batch.rows },
-      ...{ loss, losses, gradientNorm, learningRate, isSkipped, tokensPerSecond },
+      ...{ loss, losses, gradientNorm, learningRate, isSkipped, tokensPerSecond: tokens / seconds },
       ...(experts === undefined ? {} : { experts }),
     };
   }
@@ -164,7 +231,7 @@ export class Trainer {
       await output?.folder.write(sampleName(this.#progress.step), text);
     } catch (error) {
       // A sample that is not written or not kept is no reason to end a run.
-      if (!(error instanceof Fault)) throw error;
+      if (!(error instanceof Fault) || isDeviceFault(error)) throw error;
       const problem = sampleLeftOut(error);
       if (problem !== this.#sampleProblem) this.#warn(problem);
       this.#sampleProblem = problem;

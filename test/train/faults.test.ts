@@ -10,6 +10,7 @@ import { readMetrics } from "../../runtime/files/metrics-log.ts";
 import type { LockOwner } from "../../runtime/files/run-lock.ts";
 import { diskRefused } from "../../runtime/messages/disk.ts";
 import { Model } from "../../runtime/model.ts";
+import { nodeHost } from "../../runtime/node-host.ts";
 import { findNonFinite } from "../../runtime/train/find-non-finite.ts";
 import type { TrainOptions } from "../../runtime/train/options.ts";
 import { runStep } from "../../runtime/train/step.ts";
@@ -252,7 +253,7 @@ describe("a disk that fails", () => {
   /** A run of a process of its own on the one device; a new run begins with the spec's first weights. */
   async function train(disk: MemoryDisk, options: TrainOptions): Promise<string[]> {
     const { manifest, device, source } = shared;
-    const host = { disk, processes: anotherProcess(++pid) };
+    const host = { ...nodeHost, disk, processes: anotherProcess(++pid) };
     const tokenizer = shared.tokenizer;
     const model = new Model({ manifest, device, source, host, tokenizer, tokenizerJson: undefined });
     const warnings: string[] = [];
