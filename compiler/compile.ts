@@ -6,6 +6,8 @@ import { targetManifest } from "./emit/manifest.ts";
 import { modelManifest } from "./emit/model-manifest.ts";
 import type { Graph } from "./graph/graph.ts";
 import { planTarget, type TargetPlan } from "./kernels/program.ts";
+import type { Target } from "./kernels/target.ts";
+import { targets } from "./kernels/targets.ts";
 import { tileChooser } from "./kernels/tile.ts";
 import { buildModel, type Model, type ModelOptions } from "./model/model.ts";
 import type { Objective } from "./model/objectives.ts";
@@ -120,12 +122,21 @@ const gradientsOf = (sequence: Graph, objectives: readonly Objective[]): Graph =
     gradientName,
   });
 
-/** Spec → kernels and manifest. */
-export function compile(spec: Spec, measure = unmeasured, options: ModelOptions = {}): Build {
-  const programs = buildPrograms(spec, measure, options);
+/** Spec → kernels and manifest of one target. */
+export function compile(
+  spec: Spec,
+  measure = unmeasured,
+  options: ModelOptions = {},
+  target: Target = targets.wasm,
+): Build {
+  return compileFor(target, spec, buildPrograms(spec, measure, options), measure);
+}
+
+/** The program graphs, which are equal on all targets → kernels and manifest of one. */
+export function compileFor(target: Target, spec: Spec, programs: Programs, measure = unmeasured): Build {
   const fused = measure("fuse", () => programs.graphs.map(fuse));
-  const tileOf = tileChooser(spec.tiles, countsOf(spec));
-  const plan = measure("plan", () => planTarget({ graphs: fused, updates: new Set(["update"]), tileOf }));
+  const tileOf = tileChooser(spec.tiles, countsOf(spec), target);
+  const plan = measure("plan", () => planTarget({ target, graphs: fused, updates: new Set(["update"]), tileOf }));
   const kernels = measure("render", () => renderKernels(plan, spec.name));
   const manifest: Manifest = measure("manifest", () => ({
     ...targetManifest(plan, kernels),

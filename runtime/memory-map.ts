@@ -43,7 +43,9 @@ export function tensorsOf(manifest: Manifest, program?: ManifestProgram): Map<st
 export const elementCount = (tensor: ManifestTensor): number =>
   tensor.dims.reduce((count, { size }) => count * size, 1);
 
-const widthOf = ({ dims }: ManifestTensor): number => dims.at(-1)?.size ?? 1;
+/** Elements of a row; a vector is one row. */
+export const rowWidth = ({ dims }: ManifestTensor): number =>
+  dims.length === 0 ? 1 : (dims[dims.length - 1]?.size ?? 1);
 
 type Elements = Float32Array | Int32Array;
 
@@ -134,7 +136,7 @@ function rowsFor(tensor: ManifestTensor, length: number, first: number): { width
   const { layout } = tensor;
   if (layout.kind !== "rows")
     throw new RangeError(`tensor ${tensor.name} is a working copy: read the parameter instead`);
-  const width = tensor.dims.length < 2 ? elementCount(tensor) : widthOf(tensor);
+  const width = rowWidth(tensor);
   const room = elementCount(tensor) - first * width;
   if (length > room)
     throw new RangeError(

@@ -26,6 +26,10 @@ function printOperand(operand: Operand): string {
       return "_";
     case "count":
       return printCount(operand.count);
+    case "scalars":
+      return "scalars";
+    case "scalar":
+      return operand.access === "read" ? operand.tensor.name : `${operand.access} ${operand.tensor.name}`;
     case "tensor": {
       const offset = operand.offset === 0 ? "" : `+${operand.offset}`;
       return operand.access === "read"
@@ -39,8 +43,8 @@ const printCount = (count: Count): string => (count.kind === "fixed" ? String(co
 
 function printTiles(tiles: TileCount): string {
   return tiles
-    .map(({ count, per }) => {
-      const rows = printCount(count);
+    .map(({ count, times = 1, per }) => {
+      const rows = times === 1 ? printCount(count) : `${printCount(count)} * ${times}`;
       return per === 1 ? rows : `ceil(${rows} / ${per})`;
     })
     .join(" * ");

@@ -23,8 +23,7 @@ export function headerText(
   kernel: Kernel,
   uses: readonly Use[],
   spec: string,
-  extension: string,
-  mark: string,
+  { target, extension, mark }: { readonly target: string; readonly extension: string; readonly mark: string },
 ): string {
   const { name, summary, formula, source, count, tile } = kernel.facts;
   const counted = count === undefined ? [] : [{ name: "count", description: count }];
@@ -45,7 +44,7 @@ export function headerText(
     ...block("chosen", distinct(uses.map((use) => use.because))),
     ...block("used by", useLines(uses)),
     ...block("spec", [spec]),
-    ...block("template", [`templates/wasm/${kernel.template}.${extension}.hbs`]),
+    ...block("template", [`templates/${target}/${kernel.template}.${extension}.hbs`]),
   ];
   return lines.map((line) => `${mark} ${commentText(line)}`.trimEnd()).join("\n");
 }

@@ -6,7 +6,9 @@ import type { TargetPlan } from "../kernels/program.ts";
 import { ident } from "./comment.ts";
 import { headerText } from "./header.ts";
 import { Renderer } from "./render.ts";
-import { viewOf } from "./wasm/views.ts";
+import type { TemplateTarget } from "./template-files.ts";
+import { viewOf as wasmView } from "./wasm/views.ts";
+import { viewOf as wgslView } from "./wgsl/views.ts";
 
 export interface KernelFile {
   readonly name: string;
@@ -30,24 +32,36 @@ interface Draft {
 }
 
 export function renderKernels(plan: TargetPlan, spec: string): KernelFiles {
-  const collection = new Collection();
+  const { name: target } = plan.target;
+  const { extension, mark } = languages[target];
+  const collection = new Collection(target);
   for (const program of plan.programs) for (const launch of program.waves.flat()) collection.add(launch);
   const files = collection.drafts.map(({ kernel, code, uses }): KernelFile => {
-    const text = `${headerText(kernel, uses, spec, "wat", ";;")}\n${code}`;
+    const text = `${headerText(kernel, uses, spec, { target, extension, mark })}\n${code}`;
     const { name } = kernel.facts;
-    return { name, file: `wasm/${name}.wat`, text, sha256: sha256(text), kernel };
+    return { name, file: `${target}/${name}.${extension}`, text, sha256: sha256(text), kernel };
   });
   return { files, indexOf: (kernel) => collection.indexOf(kernel) };
 }
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
+/** How files of a target end, and how a line of comment begins. */
+const languages = {
+  wasm: { extension: "wat", mark: ";;" },
+  wgsl: { extension: "wgsl", mark: "//" },
+} as const;
+
 class Collection {
   readonly drafts: Draft[] = [];
-  readonly #renderer = new Renderer("wasm");
+  readonly #renderer: Renderer;
   readonly #byName = new Map<string, number>();
   /** Nodes alike share one kernel object. */
   readonly #known = new Map<Kernel, number>();
+
+  constructor(target: TemplateTarget) {
+    this.#renderer = new Renderer(target);
+  }
 
   add({ kernel, use }: Launch): void {
     this.drafts[this.indexOf(kernel)].uses.push(use);
@@ -75,7 +89,7 @@ class Collection {
 
   #code(kernel: Kernel): string {
     ident(kernel.facts.name);
-    const { template, view } = viewOf(kernel);
+    const { template, view } = "target" in kernel ? wgslView(kernel) : wasmView(kernel);
     return this.#renderer.render(template, view);
   }
 

@@ -25,7 +25,7 @@ export function targetManifest(plan: TargetPlan, kernels: KernelFiles): TargetMa
   const persistent = [...plan.persistent.values()];
   return {
     version: manifestVersion,
-    target: "wasm",
+    target: plan.target.name,
     tensors: persistent.map(tensorEntry),
     constants: persistent.flatMap(({ tensor }) =>
       tensor.rule === undefined ? [] : [{ tensor: tensor.name, rule: tensor.rule as RopeRule }],
@@ -38,13 +38,14 @@ export function targetManifest(plan: TargetPlan, kernels: KernelFiles): TargetMa
       scratch: scratchOf(kernel),
       template: kernel.template,
     })),
-    module: "wasm/kernels.wasm",
+    ...(plan.target.name === "wasm" ? { module: "wasm/kernels.wasm" } : {}),
     programs: plan.programs.map((program) => programEntry(program, kernels)),
   };
 }
 
 /** Bytes of a thread's scratch that a kernel uses. */
 function scratchOf(kernel: Kernel): number {
+  if ("target" in kernel) return 0;
   if ("scratch" in kernel) return kernel.scratch;
   if (kernel.template === "formula") return kernel.plan.stash.length * Math.ceil(kernel.lanes / 4) * 16;
   return 0;
@@ -83,6 +84,10 @@ function operandEntry(operand: Operand): ManifestOperand {
       return null;
     case "count":
       return { count: countEntry(operand.count) };
+    case "scalars":
+      return { tensor: "scalars" };
+    case "scalar":
+      return { scalar: operand.tensor.name };
     case "tensor":
       return operand.offset === 0
         ? { tensor: operand.tensor.name }
@@ -96,10 +101,11 @@ const countEntry = (count: Count): Expression => (count.kind === "fixed" ? count
 function tilesEntry(tiles: TileCount): Expression {
   let fixedFactor = 1;
   let expression: Expression | undefined;
-  for (const { count, per } of tiles) {
-    if (count.kind === "fixed") fixedFactor *= Math.ceil(count.value / per);
+  for (const { count, times = 1, per } of tiles) {
+    if (count.kind === "fixed") fixedFactor *= Math.ceil((count.value * times) / per);
     else {
-      const factor: Expression = per === 1 ? count.live : ["ceil_div", count.live, per];
+      const whole: Expression = times === 1 ? count.live : ["*", count.live, times];
+      const factor: Expression = per === 1 ? whole : ["ceil_div", whole, per];
       expression = expression === undefined ? factor : ["*", expression, factor];
     }
   }

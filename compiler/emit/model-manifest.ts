@@ -7,7 +7,7 @@ import type {
   ManifestServing,
   ManifestTraining,
 } from "../../runtime/contract.ts";
-import { queryChunk } from "../kernels/skeletons/attention.ts";
+import { queryChunk } from "../kernels/wasm/attention.ts";
 import type { Model } from "../model/model.ts";
 import { biasRateName, loadState } from "../model/objectives.ts";
 import { isTrained, type Parameter } from "../model/parameters.ts";

@@ -18,7 +18,7 @@ export interface TemplateTexts {
   readonly parts: ReadonlyMap<string, string>;
 }
 
-export const targets = ["wasm"] as const;
+export const targets = ["wasm", "wgsl"] as const;
 export type TemplateTarget = (typeof targets)[number];
 
 export function readTemplates(target: TemplateTarget): TemplateTexts {

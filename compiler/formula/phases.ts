@@ -46,6 +46,7 @@ const transcendental: ReadonlySet<OperationName> = new Set<OperationName>([
 ]);
 
 const planned = new WeakMap<Formula, PhasePlan>();
+const plannedWithoutStash = new WeakMap<Formula, PhasePlan>();
 
 /** Lowers a formula and cuts it into phases; layers share formulas, so each is planned once. */
 export function phasesOf(formula: Formula): PhasePlan {
@@ -57,13 +58,21 @@ export function phasesOf(formula: Formula): PhasePlan {
   return plan;
 }
 
-function planPhases(lowered: LoweredFormula): PhasePlan {
+/** The phases where a thread has no memory for a row of values: all of them are computed again. */
+export function phasesWithoutStash(formula: Formula): PhasePlan {
+  const known = plannedWithoutStash.get(formula);
+  const plan = known ?? planPhases(lowerFormula(formula), () => new Map());
+  plannedWithoutStash.set(formula, plan);
+  return plan;
+}
+
+function planPhases(lowered: LoweredFormula, stashOf = chooseStash): PhasePlan {
   const all = operationsBelow(lowered.outputs.map((o) => o.operation));
   const levels = levelsOf(all);
   const level = (operation: Operation): number => levels.get(operation) ?? 0;
   const count = Math.max(...all.map(level)) + 1;
   const drafts = Array.from({ length: count }, (_, p) => draftPhase(p, lowered, all, level));
-  const stash = chooseStash(drafts);
+  const stash = stashOf(drafts);
   const phases: Phase[] = [];
   for (const draft of drafts) {
     const isWork = draft.loop.length + draft.rowStores.length + draft.rowValues.length > 0;

@@ -2,8 +2,9 @@
 
 import { bytesOf, elementCount } from "../graph/types.ts";
 import { invariant } from "../source/diagnostic.ts";
-import { layoutElements, type PlannedTensor, type TensorStorage } from "./plan.ts";
+import { layoutElements, type PlannedTensor } from "./plan.ts";
 import type { Wave } from "./schedule.ts";
+import type { Target } from "./target.ts";
 
 /** Offsets are multiples of this on every target. */
 const alignment = 256;
@@ -12,44 +13,24 @@ export const tensorBytes = ({ layout, type }: PlannedTensor): number => layoutEl
 
 const aligned = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
 
-/** Lifetime class of a tensor. */
-export type Arena =
-  | "inputs"
-  | "step"
-  | "parameters"
-  | "gradients"
-  | "optimizer"
-  | "state"
-  | "constants"
-  | "cache"
-  | "working"
-  | "activations";
+/** Scalars lie side by side where a target binds all of them at once. */
+const takenBytes = (tensor: PlannedTensor, { arenaOf }: Target): number =>
+  arenaOf(tensor) === "scalars" ? tensorBytes(tensor) : aligned(tensorBytes(tensor));
 
-export const arenaOf: Readonly<Record<TensorStorage, Arena>> = {
-  input: "inputs",
-  step: "step",
-  parameter: "parameters",
-  gradient: "gradients",
-  moment: "optimizer",
-  state: "state",
-  constant: "constants",
-  cache: "cache",
-  working: "working",
-  intermediate: "activations",
-  workspace: "activations",
-};
+const pieceName = (arena: string, piece: number): string => (piece === 0 ? arena : `${arena}.${piece}`);
 
 export interface PlacedTensor {
   readonly tensor: PlannedTensor;
-  readonly arena: Arena;
+  /** Name of the arena, or of a piece of it. */
+  readonly arena: string;
   readonly offset: number;
 }
 
 /** Persistent tensors in the order given; one name is one tensor, as large as the program that needs most of it. */
-export function placePersistent(tensors: readonly PlannedTensor[]): {
-  placed: Map<string, PlacedTensor>;
-  bytes: Map<Arena, number>;
-} {
+export function placePersistent(
+  tensors: readonly PlannedTensor[],
+  target: Target,
+): { placed: Map<string, PlacedTensor>; bytes: Map<string, number> } {
   const largest = new Map<string, PlannedTensor>();
   for (const tensor of tensors) {
     const known = largest.get(tensor.name);
@@ -58,13 +39,20 @@ export function placePersistent(tensors: readonly PlannedTensor[]): {
     if (known === undefined || elementCount(known.type) < elementCount(tensor.type)) largest.set(tensor.name, tensor);
   }
   const placed = new Map<string, PlacedTensor>();
-  const bytes = new Map<Arena, number>();
+  const bytes = new Map<string, number>();
+  const pieces = new Map<string, number>();
   for (const tensor of largest.values()) {
-    const arena = arenaOf[tensor.storage];
-    invariant(arena !== "activations", `${tensor.name} is not persistent`);
+    const whole = target.arenaOf(tensor);
+    invariant(whole !== "activations", `${tensor.name} is not persistent`);
+    const taken = takenBytes(tensor, target);
+    const piece = pieces.get(whole) ?? 0;
+    const isFull = (bytes.get(pieceName(whole, piece)) ?? 0) + taken > target.pieceBytes;
+    const own = isFull && bytes.has(pieceName(whole, piece)) ? piece + 1 : piece;
+    pieces.set(whole, own);
+    const arena = pieceName(whole, own);
     const offset = bytes.get(arena) ?? 0;
     placed.set(tensor.name, { tensor, arena, offset });
-    bytes.set(arena, offset + aligned(tensorBytes(tensor)));
+    bytes.set(arena, offset + taken);
   }
   return { placed, bytes };
 }
@@ -76,16 +64,22 @@ interface Lifetime {
   last: number;
 }
 
-/** The tensors of one run: the largest first, each at the lowest offset where nothing that lives with it lies. */
+/**
+ * The tensors of one run: the largest first, each at the lowest offset where nothing that lives with it lies. Offsets count
+ * through pieces of equal size, and no tensor crosses from one into the next.
+ */
 export function placeTransient(
   waves: readonly Wave[],
   results: ReadonlySet<PlannedTensor>,
-): { placed: PlacedTensor[]; bytes: number; sum: number } {
-  const lifetimes = lifetimesOf(waves, results);
+  target: Target,
+): { placed: PlacedTensor[]; bytes: Map<string, number>; sum: number } {
+  const lifetimes = lifetimesOf(waves, results, target);
   const order = [...lifetimes].sort((a, b) => b.bytes - a.bytes || a.first - b.first);
+  const piece = Math.max(target.pieceBytes, order[0]?.bytes ?? 0);
+  const within = (offset: number, size: number): number =>
+    Math.floor(offset / piece) === Math.floor((offset + size - 1) / piece) ? offset : Math.ceil(offset / piece) * piece;
   /** In ascending order of offsets. */
   const done: { readonly lifetime: Lifetime; readonly offset: number }[] = [];
-  let bytes = 0;
   for (const lifetime of order) {
     let offset = 0;
     let position = 0;
@@ -93,26 +87,26 @@ export function placeTransient(
       const other = done[i];
       if (other.lifetime.first > lifetime.last || lifetime.first > other.lifetime.last) continue;
       if (other.offset >= offset + lifetime.bytes) break;
-      offset = Math.max(offset, other.offset + other.lifetime.bytes);
+      offset = within(Math.max(offset, other.offset + other.lifetime.bytes), lifetime.bytes);
     }
     while (position < done.length && done[position].offset < offset) position++;
     done.splice(position, 0, { lifetime, offset });
-    bytes = Math.max(bytes, offset + lifetime.bytes);
   }
-  const placed = done.map(({ lifetime, offset }) => ({
-    tensor: lifetime.tensor,
-    arena: "activations" as const,
-    offset,
-  }));
+  const bytes = new Map<string, number>();
+  const placed = done.map(({ lifetime, offset: through }) => {
+    const [arena, offset] = [pieceName("activations", Math.floor(through / piece)), through % piece];
+    bytes.set(arena, Math.max(bytes.get(arena) ?? 0, offset + lifetime.bytes));
+    return { tensor: lifetime.tensor, arena, offset };
+  });
   return { placed, bytes, sum: lifetimes.reduce((total, l) => total + l.bytes, 0) };
 }
 
-function lifetimesOf(waves: readonly Wave[], results: ReadonlySet<PlannedTensor>): Lifetime[] {
+function lifetimesOf(waves: readonly Wave[], results: ReadonlySet<PlannedTensor>, { arenaOf }: Target): Lifetime[] {
   const lifetimes = new Map<PlannedTensor, Lifetime>();
   waves.forEach((wave, index) => {
     for (const launch of wave) {
       for (const operand of launch.operands) {
-        if (operand.kind !== "tensor" || arenaOf[operand.tensor.storage] !== "activations") continue;
+        if (operand.kind !== "tensor" || arenaOf(operand.tensor) !== "activations") continue;
         const known = lifetimes.get(operand.tensor);
         if (known !== undefined) known.last = index;
         else {

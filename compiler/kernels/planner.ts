@@ -1,12 +1,11 @@
-// What the skeletons share while one graph is planned for wasm: tensors of values, workspace, derived copies, tiles.
+// What the skeletons share while one graph is planned for a target: tensors of values, workspace, derived copies, tiles.
 
 import type { Node, Value } from "../graph/graph.ts";
-import { printType, rowsOf, type TensorType, widthOf } from "../graph/types.ts";
+import { bytesOf, printType, rowsOf, type TensorType, widthOf } from "../graph/types.ts";
 import type { Op } from "../ops/contract.ts";
 import { describeNode, labelOf } from "../ops/formula-op.ts";
 import { invariant } from "../source/diagnostic.ts";
 import type { Note } from "../source/notes.ts";
-import { elementBytes, pitchBytes, pitchOf, plannedTensor, tensorOf } from "./layout.ts";
 import {
   type Count,
   capacityOf,
@@ -17,6 +16,7 @@ import {
   type PlannedTensor,
   type Use,
 } from "./plan.ts";
+import type { Target } from "./target.ts";
 
 /** Rows, columns and contraction length of a matmul's work item. */
 export interface MatmulTile {
@@ -85,6 +85,7 @@ export class SharedKernels {
 
 /** What the planning of all nodes shares. */
 export interface PlannerShared {
+  readonly target: Target;
   readonly tensors: Map<Value, PlannedTensor>;
   readonly derived: DerivedTensors;
   readonly kernels: SharedKernels;
@@ -103,6 +104,7 @@ export class NodePlanner {
   readonly kernels: SharedKernels;
   readonly launches: Launch[] = [];
   readonly notes: Note[] = [];
+  readonly target: Target;
   readonly #tensors: Map<Value, PlannedTensor>;
   readonly #tileOf: TileChooser;
   #workspaces = 0;
@@ -111,6 +113,7 @@ export class NodePlanner {
     this.node = node;
     this.op = op;
     this.because = because;
+    this.target = shared.target;
     this.derived = shared.derived;
     this.kernels = shared.kernels;
     this.#tensors = shared.tensors;
@@ -122,7 +125,7 @@ export class NodePlanner {
   tensor(value: Value): PlannedTensor {
     let tensor = this.#tensors.get(value);
     if (tensor === undefined) {
-      tensor = tensorOf(value);
+      tensor = tensorOf(value, this.target);
       this.#tensors.set(value, tensor);
     }
     return tensor;
@@ -144,7 +147,8 @@ export class NodePlanner {
   /** Memory that lives from the node's first launch to its last. */
   workspace(type: TensorType): PlannedTensor {
     const owner = this.node.outputs[0].name;
-    return plannedTensor(`${owner}.workspace${this.#workspaces++}`, type, "workspace");
+    const name = `${owner}.workspace${this.#workspaces++}`;
+    return { name, type, storage: "workspace", layout: this.target.layoutOf(type), rule: undefined };
   }
 
   get label(): string {
@@ -256,4 +260,21 @@ export function rowsPerTile(width: number): number {
   return Math.max(1, Math.min(512, Math.floor(16384 / Math.max(1, width))));
 }
 
-export { capacityOf, elementBytes, pitchBytes, pitchOf };
+/** Where a value lies on a target. */
+export const tensorOf = ({ name, type, storage, rule }: Value, { layoutOf }: Target): PlannedTensor => ({
+  name,
+  type,
+  storage,
+  layout: layoutOf(type),
+  rule,
+});
+
+/** Bytes from row to row, or in panels from k to k. */
+export const pitchBytes = (tensor: PlannedTensor): number => pitchOf(tensor) * elementBytes(tensor);
+
+export const elementBytes = ({ type }: PlannedTensor): number => bytesOf[type.dtype];
+
+/** Elements from row to row, or in panels from k to k. */
+export const pitchOf = ({ layout }: PlannedTensor): number => (layout.kind === "rows" ? layout.pitch : layout.panel);
+
+export { capacityOf };

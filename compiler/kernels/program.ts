@@ -4,10 +4,11 @@ import type { Graph } from "../graph/graph.ts";
 import { size } from "../source/messages/device.ts";
 import type { Note } from "../source/notes.ts";
 import type { Launch, PlannedTensor } from "./plan.ts";
-import { type Arena, arenaOf, type PlacedTensor, placePersistent, placeTransient } from "./plan-memory.ts";
+import { type PlacedTensor, placePersistent, placeTransient } from "./plan-memory.ts";
 import { DerivedTensors, SharedKernels, type TileChooser } from "./planner.ts";
 import { schedule, type Wave } from "./schedule.ts";
 import { selectKernels } from "./select.ts";
+import type { Target } from "./target.ts";
 
 export interface Program {
   readonly name: string;
@@ -15,6 +16,8 @@ export interface Program {
   /** Tensors that live for one run. */
   readonly transient: readonly PlacedTensor[];
   readonly activationBytes: number;
+  /** Pieces of memory for them. */
+  readonly activationPieces: ReadonlyMap<string, number>;
   /** Tensors that stay from run to run. */
   readonly persistent: readonly PlannedTensor[];
   /** What the transient ones would take without sharing memory. */
@@ -25,13 +28,15 @@ export interface Program {
 }
 
 export interface TargetPlan {
+  readonly target: Target;
   readonly programs: readonly Program[];
   readonly persistent: ReadonlyMap<string, PlacedTensor>;
-  readonly arenaBytes: ReadonlyMap<Arena, number>;
+  readonly arenaBytes: ReadonlyMap<string, number>;
   readonly notes: readonly Note[];
 }
 
 export interface PlanRequest {
+  readonly target: Target;
   readonly graphs: readonly Graph[];
   /** Programs that change parameters, and so make the derived copies again at their end. */
   readonly updates: ReadonlySet<string>;
@@ -41,9 +46,9 @@ export interface PlanRequest {
 }
 
 /** Plans all graphs of a model together: they share persistent tensors and derived copies. */
-export function planTarget({ graphs, updates, tileOf, keepsAll = false }: PlanRequest): TargetPlan {
+export function planTarget({ target, graphs, updates, tileOf, keepsAll = false }: PlanRequest): TargetPlan {
   const derived = new DerivedTensors();
-  const shared = { derived, kernels: new SharedKernels(), tileOf };
+  const shared = { target, derived, kernels: new SharedKernels(), tileOf };
   const selections = graphs.map((graph) => ({ graph, selection: selectKernels(graph, shared) }));
   const copies = derived.launchesFor(
     selections.flatMap(({ selection }) => selection.launches),
@@ -56,16 +61,23 @@ export function planTarget({ graphs, updates, tileOf, keepsAll = false }: PlanRe
       const tensor = selection.tensors.get(value);
       if (tensor !== undefined) results.set(name, tensor);
     }
-    return makeProgram(graph.name, launches, results, keepsAll);
+    return makeProgram(graph.name, launches, results, { target, keepsAll });
   });
   // `derive` makes the copies after parameters were loaded.
-  programs.push(makeProgram("derive", copies, new Map(), keepsAll));
-  const persistent = placePersistent(programs.flatMap((program) => program.persistent));
-  const activations = Math.max(0, ...programs.map((program) => program.activationBytes));
+  programs.push(makeProgram("derive", copies, new Map(), { target, keepsAll }));
+  const persistent = placePersistent(
+    programs.flatMap((program) => program.persistent),
+    target,
+  );
+  const activations = new Map<string, number>([["activations", 0]]);
+  for (const [name, bytes] of programs.flatMap((program) => [...program.activationPieces])) {
+    activations.set(name, Math.max(activations.get(name) ?? 0, bytes));
+  }
   return {
+    target,
     programs,
     persistent: persistent.placed,
-    arenaBytes: new Map<Arena, number>([...persistent.bytes, ["activations", activations]]),
+    arenaBytes: new Map([...persistent.bytes, ...activations]),
     notes: [...selections.flatMap(({ selection }) => selection.notes), ...programs.map(memoryNote)],
   };
 }
@@ -74,20 +86,21 @@ function makeProgram(
   name: string,
   launches: readonly Launch[],
   results: ReadonlyMap<string, PlannedTensor>,
-  keepsAll: boolean,
+  { target, keepsAll }: { readonly target: Target; readonly keepsAll: boolean },
 ): Program {
   const waves = schedule(launches);
   const tensors = new Set<PlannedTensor>();
-  for (const { operands } of launches) for (const o of operands) if (o.kind === "tensor") tensors.add(o.tensor);
-  const { placed, bytes, sum } = placeTransient(waves, keepsAll ? tensors : new Set(results.values()));
+  for (const { operands } of launches) for (const o of operands) if ("tensor" in o) tensors.add(o.tensor);
+  const { placed, bytes, sum } = placeTransient(waves, keepsAll ? tensors : new Set(results.values()), target);
   const inputs = new Map([...tensors].filter((t) => t.storage === "input").map((t) => [t.name, t]));
-  const persistent = [...tensors].filter((t) => arenaOf[t.storage] !== "activations");
+  const persistent = [...tensors].filter((t) => target.arenaOf(t) !== "activations");
   return {
     name,
     waves,
     transient: placed,
     persistent,
-    activationBytes: bytes,
+    activationBytes: [...bytes.values()].reduce((total, piece) => total + piece, 0),
+    activationPieces: bytes,
     activationSum: sum,
     results,
     inputs: [...inputs.values()],

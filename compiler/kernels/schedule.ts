@@ -18,7 +18,7 @@ export function schedule(launches: readonly Launch[]): Wave[] {
     }
     waves[waves.length - 1].push(launch);
     for (const operand of launch.operands) {
-      if (operand.kind !== "tensor") continue;
+      if (!("tensor" in operand)) continue;
       const accesses = current.get(operand.tensor.name);
       if (accesses === undefined) current.set(operand.tensor.name, [operand.access]);
       else accesses.push(operand.access);
@@ -29,6 +29,6 @@ export function schedule(launches: readonly Launch[]): Wave[] {
 
 function mustWait(launch: Launch, current: ReadonlyMap<string, readonly Access[]>): boolean {
   return launch.operands.some(
-    (o) => o.kind === "tensor" && current.get(o.tensor.name)?.some((other) => conflicts(o.access, other)),
+    (o) => "tensor" in o && current.get(o.tensor.name)?.some((other) => conflicts(o.access, other)),
   );
 }

@@ -64,7 +64,9 @@ const isTotal = ({ operands, accumulator, result }: Signature): boolean =>
 
 /** Whether tiles of the spec have a say in how a node is computed. */
 const isTiled = (node: Node): boolean =>
-  opOf(node).kernels.wasm.some((choice) => tiledSkeletons.has(choice.request(node).skeleton));
+  Object.values(opOf(node).kernels)
+    .flat()
+    .some((choice) => tiledSkeletons.has(choice.request(node).skeleton));
 
 /** Each path with its classes once. */
 function operationsOf(

@@ -76,7 +76,7 @@ const scalars = formulaOf(
   "update_scalars",
   `let ok = norm <= 3.4028234663852886e38;
    finite: if(ok, 1, 0),
-   scale: if(clip > 0, min(clip / (norm + 1e-6), 1), 1),
+   scale: if(ok && clip > 0, min(clip / (norm + 1e-6), 1), 1),
    correction1: if(ok, beta1 * correction1 + beta1_rest, correction1),
    correction2: if(ok, beta2 * correction2 + beta2_rest, correction2),
    skipped: if(ok, skipped, skipped + 1)`,

@@ -2,7 +2,7 @@
 
 import { ELEMENT } from "../formula/terms.ts";
 import { type DType, dim, widthOf } from "../graph/types.ts";
-import { exactBounds, noFormats, noGradient, type Op } from "./contract.ts";
+import { exactBounds, type KernelChoice, noFormats, noGradient, type Op } from "./contract.ts";
 import { type FormulaBinding, plainView } from "./formula-binding.ts";
 import { defineFormulaOp, formulaOf } from "./formula-op.ts";
 
@@ -31,20 +31,17 @@ const formula = defineFormulaOp<CastAttributes>({
   gradient: noGradient("formats are assigned after differentiation"),
 });
 
+const workingCopy: KernelChoice = {
+  because: "a copy of a parameter is made once per update",
+  fits: (node) => node.inputs[0].storage === "parameter",
+  request: () => ({ skeleton: "working_copy", from: 0, out: 0 }),
+};
+
 export const cast: Op<CastAttributes> = {
   ...formula,
   bounds: exactBounds,
   formats: () => noFormats,
   // What is added to a rounded value is not added to the value.
   absorb: () => ({}),
-  kernels: {
-    wasm: [
-      {
-        because: "a copy of a parameter is made once per update",
-        fits: (node) => node.inputs[0].storage === "parameter",
-        request: () => ({ skeleton: "working_copy", from: 0, out: 0 }),
-      },
-      ...formula.kernels.wasm,
-    ],
-  },
+  kernels: { wasm: [workingCopy, ...formula.kernels.wasm], wgsl: [workingCopy, ...formula.kernels.wgsl] },
 };

@@ -35,7 +35,7 @@ export interface KernelChoice {
   readonly request: (node: Node) => SkeletonRequest;
 }
 
-export type TargetName = "wasm";
+export type TargetName = "wasm" | "wgsl";
 
 export interface OutputPort {
   readonly port: string;
@@ -154,6 +154,7 @@ export const standsAlone = {
 /** One kernel for every node of the op, on all targets. */
 export const always = (because: string, request: KernelChoice["request"]): Op["kernels"] => ({
   wasm: [{ because, fits: () => true, request }],
+  wgsl: [{ because, fits: () => true, request }],
 });
 
 /** Where a node stands, for nodes derived from it. */

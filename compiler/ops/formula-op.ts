@@ -124,7 +124,7 @@ export function defineFormulaOp<A>(definition: FormulaOpDefinition<A>): Op<A> {
     formats: (node) => formulaFormats(bindingsOf(node), definition),
     absorb: (node) => absorptionOf(node, bindingsOf(node), definition),
     absorbable: definition.absorbable,
-    kernels: { wasm: [formulaKernel(bindingsOf)] },
+    kernels: { wasm: [formulaKernel(bindingsOf)], wgsl: [formulaKernel(bindingsOf)] },
   };
   return op;
 }

@@ -46,8 +46,12 @@ export async function requestAdapter(gpu: GPU, isSoftware: boolean): Promise<GPU
 export const featuresOf = ({ features }: Pick<GPUAdapter, "features">): GPUFeatureName[] =>
   usefulFeatures.filter((feature) => features.has(feature));
 
-/** A device with all that the adapter has of what kernels use. */
-export function requestDevice(adapter: GPUAdapter, label: string): Promise<GPUDevice> {
+/** A device with all that the adapter has of what kernels use. Errors: `device/no-device`. */
+export async function requestDevice(adapter: GPUAdapter, label: string): Promise<GPUDevice> {
   const requiredLimits = Object.fromEntries(raisedLimits.map((limit) => [limit, adapter.limits[limit]]));
-  return adapter.requestDevice({ label, requiredFeatures: featuresOf(adapter), requiredLimits });
+  try {
+    return await adapter.requestDevice({ label, requiredFeatures: featuresOf(adapter), requiredLimits });
+  } catch (error) {
+    throw messages.noDevice(describeAdapter(adapter.info), error);
+  }
 }

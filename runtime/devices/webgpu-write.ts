@@ -1,7 +1,7 @@
 // Writing to a GPU: rows of a tensor, padded and rounded as it has them.
 
 import type { ManifestTensor } from "../contract.ts";
-import { type ByteSpan, byteSpan, copyIn, elementCount, memoryViews } from "../memory-map.ts";
+import { type ByteSpan, byteSpan, copyIn, memoryViews, rowWidth } from "../memory-map.ts";
 
 /** Bytes that are laid out for one call of the queue, unless a row has more. */
 const pieceBytes = 1 << 22;
@@ -14,14 +14,13 @@ export function writeRows(
   data: Float32Array | Int32Array,
   first: number,
 ): void {
-  const span = byteSpan(tensor, data.length, first);
+  const span = checkWrite(tensor, data.length, first);
   if (data.length === 0) return;
-  checkPairs(tensor, data.length);
   if (isLaidOut(tensor, data, span)) {
     queue.writeBuffer(buffer, tensor.offset + span.begin, data.buffer, data.byteOffset, data.byteLength);
     return;
   }
-  const width = tensor.dims.length < 2 ? elementCount(tensor) : (tensor.dims.at(-1)?.size ?? 1);
+  const width = rowWidth(tensor);
   const { begin, end } = byteSpan(tensor, Math.min(width, data.length), first);
   const rows = Math.max(1, Math.floor(pieceBytes / (end - begin)));
   for (let row = 0; row * width < data.length; row += rows) {
@@ -46,11 +45,14 @@ function writePiece(
   queue.writeBuffer(buffer, tensor.offset + begin, bytes);
 }
 
-/** A queue writes words of two bf16: half a word in the middle of a row would take its neighbour with it. */
-function checkPairs(tensor: ManifestTensor, count: number): void {
-  const { dtype, dims } = tensor;
-  const width = dims.length < 2 ? elementCount(tensor) : (dims.at(-1)?.size ?? 1);
-  if (dtype === "bf16" && count % width !== 0 && (count % width) % 2 === 1) {
+/**
+ * The place of values in a tensor. Errors: values beyond it; values of bf16 that end within a pair, of which a queue cannot
+ * write one without the other.
+ */
+export function checkWrite(tensor: ManifestTensor, count: number, first: number): ByteSpan {
+  const inLastRow = count % rowWidth(tensor);
+  if (tensor.dtype === "bf16" && inLastRow % 2 === 1) {
     throw new RangeError(`${count} values end within a pair of tensor ${tensor.name}, whose bf16 are written in pairs`);
   }
+  return byteSpan(tensor, count, first);
 }

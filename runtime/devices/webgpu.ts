@@ -3,17 +3,19 @@
 
 import type { Manifest, ManifestTensor } from "../contract.ts";
 import type { Counts, Device, DeviceName, LaunchReport, ReadOptions, WantedTensor } from "../device.ts";
+import { Fault } from "../fault.ts";
 import { elementCount, tensorsOf } from "../memory-map.ts";
 import * as messages from "../messages/device.ts";
-import * as gpuMessages from "../messages/webgpu.ts";
 import { describeAdapter, requestAdapter, requestDevice } from "./webgpu-adapter.ts";
+import { GpuHealth } from "./webgpu-health.ts";
 import { createPipelines, type ReadText } from "./webgpu-kernels.ts";
 import { allocate, type ModelMemory } from "./webgpu-memory.ts";
 import { type PlacedProgram, placePrograms } from "./webgpu-programs.ts";
-import { type Batch, Readback, type WantedValues } from "./webgpu-readback.ts";
+import { Readback } from "./webgpu-readback.ts";
 import { type DeviceStatistics, GpuResources } from "./webgpu-resources.ts";
+import { GpuTimer } from "./webgpu-timer.ts";
 import { Turns } from "./webgpu-turns.ts";
-import { writeRows } from "./webgpu-write.ts";
+import { checkWrite, writeRows } from "./webgpu-write.ts";
 
 export interface WebGpuOptions {
   /** `navigator.gpu`, or what stands for it in Node. */
@@ -43,16 +45,20 @@ export async function openWebGpu(
   const name = isSoftware ? "webgpu:software" : "webgpu";
   const description = `${name}, ${describeAdapter(adapter.info)}`;
   const device = await requestDevice(adapter, manifest.name);
+  const health = new GpuHealth(device, description);
   const resources = new GpuResources(device, manifest.name);
   try {
     const memory = await allocate(manifest, resources, description);
+    const timer = await GpuTimer.create(resources);
     const pipelineOf = await createPipelines(manifest, resources, readText);
     const programs = await placePrograms({ manifest, resources, arenas: memory.arenas, pipelineOf });
-    return new OpenedDevice({ manifest, name, description, resources, memory, programs });
+    health.check();
+    return new OpenedDevice({ manifest, name, description, resources, health, memory, timer, programs });
   } catch (error) {
+    const reason = error instanceof Fault ? error : await health.reasonOf(error);
     resources.destroy();
     device.destroy();
-    throw error;
+    throw reason;
   }
 }
 
@@ -61,7 +67,9 @@ interface DeviceParts {
   readonly name: DeviceName;
   readonly description: string;
   readonly resources: GpuResources;
+  readonly health: GpuHealth;
   readonly memory: ModelMemory;
+  readonly timer: GpuTimer | undefined;
   readonly programs: ReadonlyMap<string, PlacedProgram>;
 }
 
@@ -74,15 +82,15 @@ class OpenedDevice implements WebGpuDevice {
   readonly statistics: DeviceStatistics;
   readonly gpuDevice: GPUDevice;
   readonly #resources: GpuResources;
+  readonly #health: GpuHealth;
   readonly #memory: ModelMemory;
+  readonly #timer: GpuTimer | undefined;
   readonly #programs: ReadonlyMap<string, PlacedProgram>;
   readonly #persistent: ReadonlyMap<string, ManifestTensor>;
   readonly #turns: Turns;
-  #failure: Error | undefined;
-  #lastProgram = "";
   #isStepping = false;
 
-  constructor({ manifest, name, description, resources, memory, programs }: DeviceParts) {
+  constructor({ manifest, name, description, resources, health, memory, timer, programs }: DeviceParts) {
     this.manifest = manifest;
     this.name = name;
     this.description = description;
@@ -90,25 +98,13 @@ class OpenedDevice implements WebGpuDevice {
     this.statistics = resources.statistics;
     this.gpuDevice = resources.device;
     this.#resources = resources;
+    this.#health = health;
     this.#memory = memory;
+    this.#timer = timer;
     this.#programs = programs;
     this.#persistent = tensorsOf(manifest);
     this.#turns = new Turns(memory.staging);
-    const { device } = resources;
-    device.addEventListener("uncapturederror", ({ error }) =>
-      this.#fail(gpuMessages.runFailed(this.#lastProgram, error.message)),
-    );
-    void device.lost.then(({ reason, message }) => this.#fail(gpuMessages.lost(description, reason, message)));
-  }
-
-  #fail(error: Error): void {
-    if (this.#failure !== undefined) return;
-    this.#failure = error;
-    this.#turns.abandon(error);
-  }
-
-  #checkWorks(): void {
-    if (this.#failure !== undefined) throw this.#failure;
+    health.onFailure = (error) => this.#turns.abandon(error);
   }
 
   #placed(program: string): PlacedProgram {
@@ -124,85 +120,86 @@ class OpenedDevice implements WebGpuDevice {
     return tensor;
   }
 
-  #wanted({ tensor: name, program, first = 0, count }: WantedTensor): WantedValues {
-    const tensor = this.#tensor(name, program);
-    return { tensor, first, count: count ?? elementCount(tensor) };
-  }
-
-  #arena({ arena, name }: ManifestTensor): GPUBuffer {
-    const buffer = this.#memory.arenas.get(arena);
-    if (buffer === undefined) throw new RangeError(`tensor ${name} lies in unknown arena ${arena}`);
-    return buffer;
+  #readback(wanted: readonly WantedTensor[]): Readback {
+    const values = wanted.map(({ tensor: name, program, first = 0, count }) => {
+      const tensor = this.#tensor(name, program);
+      return { tensor, first, count: count ?? elementCount(tensor) };
+    });
+    return new Readback(values, this.#memory.stagingBytes);
   }
 
   async run(program: string, counts: Counts = {}): Promise<void> {
     const placed = this.#checkRun(program);
-    await this.#turns.take(() => this.#submit(placed, counts, undefined, undefined));
-    this.#checkWorks();
+    await this.#turns.take(() => void this.#submit(placed, counts, () => {}));
+    this.#health.check();
   }
 
   async runAndRead(program: string, counts: Counts, wanted: readonly WantedTensor[]): Promise<Float32Array[]> {
     const placed = this.#checkRun(program);
-    const readback = new Readback(
-      wanted.map((each) => this.#wanted({ program, ...each })),
-      this.#memory.stagingBytes,
-    );
+    const readback = this.#readback(wanted.map((each) => ({ program, ...each })));
     const [only, ...others] = readback.batches;
-    if (only === undefined || others.length > 0) {
-      const submitted = this.#turns.take(() => this.#submit(placed, counts, undefined, undefined));
-      await Promise.all([submitted, this.#readBatches(readback)]);
-    } else {
+    if (only !== undefined && others.length === 0) {
       await this.#turns.takeSlot((slot) => {
-        this.#submit(placed, counts, only, slot);
-        return this.#arrive(readback, only, slot);
+        const agreed = this.#submit(placed, counts, (encoder) =>
+          Readback.encode(only, encoder, this.#memory.arenas, slot),
+        );
+        return Promise.all([agreed, this.#arrive(slot, readback.arrive(only, slot))]);
       });
+    } else {
+      const agreed = this.#turns.take(() => this.#submit(placed, counts, () => {}));
+      await Promise.all([agreed, this.#readBatches(readback)]);
     }
-    this.#checkWorks();
+    this.#health.check();
     return readback.values();
   }
 
   #checkRun(program: string): PlacedProgram {
-    this.#checkWorks();
+    this.#health.check();
     if (this.#isStepping) throw messages.busy(this.manifest.name);
     return this.#placed(program);
   }
 
-  /** Encodes and submits a program, and copies of what is read after it. */
-  #submit(placed: PlacedProgram, counts: Counts, batch: Batch | undefined, slot: GPUBuffer | undefined): void {
-    const start = performance.now();
-    const { device } = this.#resources;
-    this.#lastProgram = placed.program.name;
-    placed.follow(counts, device.queue);
-    const encoder = device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    placed.encode(pass);
-    pass.end();
-    if (batch !== undefined && slot !== undefined) Readback.encode(batch, encoder, this.#memory.arenas, slot);
-    this.#resources.submit(encoder);
-    this.statistics.encodeMilliseconds += performance.now() - start;
+  /** Encodes and submits a program, and what is to be copied after it; resolves when the GPU has agreed to it. */
+  #submit(placed: PlacedProgram, counts: Counts, encodeCopies: (encoder: GPUCommandEncoder) => void): Promise<void> {
+    const { device, statistics } = this.#resources;
+    return this.#health.watch(placed.program.name, () => {
+      const start = performance.now();
+      placed.follow(counts, device.queue);
+      const encoder = device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      placed.encode(pass);
+      pass.end();
+      encodeCopies(encoder);
+      this.#resources.submit(encoder);
+      statistics.encodeMilliseconds += performance.now() - start;
+    });
   }
 
   /** Copies batch after batch into staging buffers. */
   async #readBatches(readback: Readback): Promise<void> {
-    await Promise.all(
-      readback.batches.map((batch) =>
-        this.#turns.takeSlot((slot) => {
-          const encoder = this.#resources.device.createCommandEncoder();
-          Readback.encode(batch, encoder, this.#memory.arenas, slot);
-          this.#resources.submit(encoder);
-          return this.#arrive(readback, batch, slot);
-        }),
-      ),
+    const { device } = this.#resources;
+    const readings = readback.batches.map((batch) =>
+      this.#turns.takeSlot((slot) => {
+        const encoder = device.createCommandEncoder();
+        Readback.encode(batch, encoder, this.#memory.arenas, slot);
+        this.#resources.submit(encoder);
+        return this.#arrive(slot, readback.arrive(batch, slot));
+      }),
     );
+    await Promise.all(readings);
   }
 
-  async #arrive(readback: Readback, batch: Batch, slot: GPUBuffer): Promise<void> {
+  /** Waits for a reading and gives its staging buffer to the next one. */
+  async #arrive<Result>(slot: GPUBuffer, reading: Promise<Result>): Promise<Result> {
     try {
-      await readback.arrive(batch, slot);
+      return await reading;
     } catch (error) {
-      throw this.#failure ?? error;
+      const reason = await this.#health.reasonOf(error);
+      this.#health.fail(reason instanceof Error ? reason : new Error(String(reason)));
+      throw reason;
+    } finally {
+      this.#turns.giveBack(slot);
     }
-    this.#turns.giveBack(slot);
   }
 
   async runStepwise(
@@ -215,6 +212,7 @@ class OpenedDevice implements WebGpuDevice {
     try {
       for (const [index, launch] of placed.launches.entries()) {
         const milliseconds = await this.#step(placed, counts, index);
+        this.#health.check();
         const operands = launch.operands.flatMap((operand) =>
           operand !== null && "tensor" in operand ? [operand.tensor] : [],
         );
@@ -226,48 +224,54 @@ class OpenedDevice implements WebGpuDevice {
     }
   }
 
-  /** Runs one launch to its end. */
+  /** Runs one launch to its end; milliseconds by the GPU's clock, or from submit to end where it has none. */
   async #step(placed: PlacedProgram, counts: Counts, index: number): Promise<number> {
     const { device } = this.#resources;
-    const start = performance.now();
-    await this.#turns.take(() => {
-      this.#lastProgram = placed.program.name;
-      placed.follow(counts, device.queue);
-      const encoder = device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      placed.encode(pass, index, index + 1);
-      pass.end();
-      this.#resources.submit(encoder);
+    const timer = this.#timer;
+    return this.#turns.takeSlot(async (slot) => {
+      const start = performance.now();
+      const agreed = this.#health.watch(placed.program.name, () => {
+        placed.follow(counts, device.queue);
+        const encoder = device.createCommandEncoder();
+        const pass = encoder.beginComputePass(timer?.passDescriptor);
+        placed.encode(pass, index, index + 1);
+        pass.end();
+        timer?.encode(encoder, slot);
+        this.#resources.submit(encoder);
+      });
+      const done = timer === undefined ? device.queue.onSubmittedWorkDone() : timer.read(slot);
+      const milliseconds = await this.#arrive(slot, done);
+      await agreed;
+      return milliseconds ?? performance.now() - start;
     });
-    await device.queue.onSubmittedWorkDone();
-    this.#checkWorks();
-    return performance.now() - start;
   }
 
   write(name: string, data: Float32Array | Int32Array, first = 0): void {
-    this.#checkWorks();
+    this.#health.check();
     const tensor = this.#tensor(name);
+    const arena = this.#memory.arenas.get(tensor.arena);
+    if (arena === undefined) throw new RangeError(`tensor ${name} lies in unknown arena ${tensor.arena}`);
     const { queue } = this.#resources.device;
-    const arena = this.#arena(tensor);
     if (this.#turns.isIdle) {
       writeRows(queue, arena, tensor, data, first);
       return;
     }
+    checkWrite(tensor, data.length, first);
     // The caller may change its values before their turn comes.
     const values = data.slice();
-    this.#turns.take(() => writeRows(queue, arena, tensor, values, first)).catch((error) => this.#fail(error));
+    this.#turns.take(() => writeRows(queue, arena, tensor, values, first)).catch((error) => this.#health.fail(error));
   }
 
   async read(name: string, options: ReadOptions = {}): Promise<Float32Array> {
-    this.#checkWorks();
-    const readback = new Readback([this.#wanted({ tensor: name, ...options })], this.#memory.stagingBytes);
+    this.#health.check();
+    const readback = this.#readback([{ tensor: name, ...options }]);
     await this.#readBatches(readback);
-    this.#checkWorks();
+    this.#health.check();
     return readback.values()[0];
   }
 
   async close(): Promise<void> {
-    this.#fail(messages.closed(this.manifest.name));
+    this.#health.fail(messages.closed(this.manifest.name));
     this.#resources.destroy();
     this.#resources.device.destroy();
   }

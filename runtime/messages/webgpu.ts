@@ -135,11 +135,21 @@ export const runFailed = (program: string, reason: string): Fault =>
     help: "resume from the last checkpoint, and report this with the spec",
   });
 
-export const lost = (adapter: string, reason: string, message: string): Fault =>
+export const lost = (adapter: string, program: string, reason: string): Fault =>
   new Fault({
     code: "device/lost",
     kind: "environment",
     claim: `the GPU was lost: ${adapter}`,
-    details: [message === "" ? reason : `${reason}: ${message}`],
+    details: [reason, ...(program === "" ? [] : [`the last program that it was given is ${program}`])],
     help: "resume from the last checkpoint",
+  });
+
+export const noDevice = (adapter: string, cause: unknown): Fault =>
+  new Fault({
+    code: "device/no-device",
+    kind: "environment",
+    claim: `${adapter} gives no device`,
+    details: [reasonOf(cause)],
+    help: `close other programs that use the GPU, or ${takeWasm}`,
+    cause,
   });

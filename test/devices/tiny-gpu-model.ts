@@ -37,7 +37,12 @@ struct Words { total: u32 }
 @compute @workgroup_size(1) fn tick() { scalars[words.total] += 1.0; }
 `;
 
-const texts = { scale, count, swap, tick };
+/** Makes every element 0. */
+const wipe = `@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+@compute @workgroup_size(64) fn wipe(@builtin(global_invocation_id) id: vec3u) { x[id.x] = 0.0; }
+`;
+
+const texts = { scale, count, swap, tick, wipe };
 export const kernelTexts: ReadonlyMap<string, string> = new Map(
   Object.entries(texts).map(([name, text]) => [`wgsl/${name}.wgsl`, text]),
 );
@@ -71,6 +76,9 @@ export const launchOf = (
 /** How many groups `flood` starts: more than fit into one direction. */
 export const floodGroups = 70_000;
 
+/** Elements of `large`: 12 MiB, three times as much as one staging buffer of a small model holds. */
+export const largeCount = 3 << 20;
+
 export const tinyGpuModel: Manifest = {
   version: 1,
   name: "tiny gpu model",
@@ -79,7 +87,7 @@ export const tinyGpuModel: Manifest = {
   serving: { sequences: 1, tokens: 1, pages: 1, page: 1, rowTile: 1 },
   parameters: [],
   constants: [],
-  arenas: { state: 2048, scalars: 16, flood: floodGroups * 4 },
+  arenas: { state: 2048, scalars: 16, flood: floodGroups * 4, large: largeCount * 4 },
   tensors: [
     tensorAt("x", [8], { arena: "state", offset: 0 }),
     tensorAt("padded", [3, 3], { arena: "state", offset: 256, pitch: 5 }),
@@ -89,6 +97,7 @@ export const tinyGpuModel: Manifest = {
     tensorAt("long", [128], { arena: "state", offset: 1280 }),
     tensorAt("factor", [], { arena: "scalars", offset: 4 }),
     tensorAt("total", [], { arena: "scalars", offset: 8 }),
+    tensorAt("large", [largeCount], { arena: "large", offset: 0 }),
     tensorAt("seen", [floodGroups], { arena: "flood", offset: 0, dtype: "i32" }),
   ],
   kernels: Object.keys(texts).map((name) => ({
@@ -137,6 +146,20 @@ export const tinyGpuModel: Manifest = {
         ],
         [launchOf("swap", 12, { tensor: "halves" })],
       ],
+      tensors: [],
+      inputs: [],
+      results: {},
+    },
+    {
+      name: "tick",
+      waves: [[launchOf("tick", 1, { tensor: "scalars" }, { scalar: "total" })]],
+      tensors: [],
+      inputs: [],
+      results: { total: "total" },
+    },
+    {
+      name: "wipe",
+      waves: [[launchOf("wipe", largeCount / 64, { tensor: "large" })]],
       tensors: [],
       inputs: [],
       results: {},

@@ -13,7 +13,7 @@ import { linear } from "../../compiler/ops/linear.ts";
 import type { Manifest } from "../../runtime/contract.ts";
 import { openWasm } from "../../runtime/devices/wasm.ts";
 import { Fault } from "../../runtime/fault.ts";
-import { manifestOf } from "../ops/on-wasm.ts";
+import { manifestOf } from "../ops/on-device.ts";
 
 const place = { path: "case", direction: "fprop", classes: [], key: "" } as const;
 

@@ -12,7 +12,7 @@ import { specOf } from "../language/spec-text.ts";
 import { type CaseGraph, expectConforming, graphsOf } from "./case-graphs.ts";
 import type { OpCase } from "./case-parts.ts";
 import { opCases } from "./cases.ts";
-import { elementCount, openGraphs } from "./on-wasm.ts";
+import { elementCount, openGraphs } from "./on-device.ts";
 
 const rules = (text: string) =>
   specOf(`mspec: 1

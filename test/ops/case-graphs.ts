@@ -8,7 +8,7 @@ import { emitterFor, opOf, ops } from "../../compiler/ops/index.ts";
 import { storedOutputs } from "../../compiler/ops/stored.ts";
 import type { Device } from "../../runtime/device.ts";
 import { generator, type OpCase } from "./case-parts.ts";
-import { elementCount, excess, writeTensor } from "./on-wasm.ts";
+import { elementCount, excess, writeTensor } from "./on-device.ts";
 
 const place = { path: "case", direction: "fprop", classes: [], key: "case" } as const;
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Device } from "../../runtime/device.ts";
 import { expectConforming, graphsOf } from "./case-graphs.ts";
 import { opCases } from "./cases.ts";
-import { excess, openGraphs } from "./on-wasm.ts";
+import { excess, openGraphs } from "./on-device.ts";
 
 const all = opCases.flatMap((c, index) => graphsOf(c, index));
 

@@ -8,7 +8,7 @@ import { dim, tensor } from "../../compiler/graph/types.ts";
 import { activation } from "../../compiler/ops/activation.ts";
 import { emitterFor } from "../../compiler/ops/index.ts";
 import { formulaFrom } from "../ops/case-parts.ts";
-import { openGraphs } from "../ops/on-wasm.ts";
+import { openGraphs } from "../ops/on-device.ts";
 
 /** Every 2^-k and numbers around zero, plus a dense sweep of where each function bends. */
 function arguments_(): Float32Array {

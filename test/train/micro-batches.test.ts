@@ -2,7 +2,7 @@
 
 import { expect, it } from "vitest";
 import { generator } from "../ops/case-parts.ts";
-import { excess } from "../ops/on-wasm.ts";
+import { excess } from "../ops/on-device.ts";
 import { openWholeModel, randomWeights, runAndCompare } from "./whole-model.ts";
 
 const spec = `mspec: 1

@@ -9,6 +9,7 @@ import { modelManifest } from "../../compiler/emit/model-manifest.ts";
 import type { Graph, Node, Value } from "../../compiler/graph/graph.ts";
 import { planTarget } from "../../compiler/kernels/program.ts";
 import { tileChooser } from "../../compiler/kernels/tile.ts";
+import { wasm } from "../../compiler/kernels/wasm/index.ts";
 import type { Tensor } from "../../compiler/ops/contract.ts";
 import { opOf } from "../../compiler/ops/index.ts";
 import { storedOutputs } from "../../compiler/ops/stored.ts";
@@ -19,7 +20,7 @@ import type { Manifest } from "../../runtime/contract.ts";
 import type { Counts, Device } from "../../runtime/device.ts";
 import { openWasm } from "../../runtime/devices/wasm.ts";
 import { specOf } from "../language/spec-text.ts";
-import { excess } from "../ops/on-wasm.ts";
+import { excess } from "../ops/on-device.ts";
 
 export interface WholeModel {
   readonly programs: Programs;
@@ -35,8 +36,8 @@ export const openWholeModel = (text: string, overrides: readonly string[] = []):
 export async function openWholeSpec(spec: Spec): Promise<WholeModel> {
   const programs = buildPrograms(spec);
   const fused = programs.graphs.map(fuse);
-  const tileOf = tileChooser(spec.tiles, countsOf(spec));
-  const plan = planTarget({ graphs: fused, updates: new Set(["update"]), tileOf, keepsAll: true });
+  const tileOf = tileChooser(spec.tiles, countsOf(spec), wasm);
+  const plan = planTarget({ target: wasm, graphs: fused, updates: new Set(["update"]), tileOf, keepsAll: true });
   const kernels = renderKernels(plan, spec.name);
   const manifest: Manifest = {
     ...targetManifest(plan, kernels),

@@ -5,6 +5,7 @@ import type { Formula } from "../../formula/formula.ts";
 import { intervalProgram } from "../../formula/interval.ts";
 import { lowerFormula, type Operation, operationsBelow } from "../../formula/lower.ts";
 import { printFormula } from "../../formula/print.ts";
+import { countReaders } from "../../formula/readers.ts";
 import { postorder } from "../../formula/terms.ts";
 import { bytesOf } from "../../graph/types.ts";
 import type {
@@ -12,12 +13,12 @@ import type {
   AttentionKernel,
   AttentionNumbers,
   AttentionPagedKernel,
-} from "../../kernels/plan.ts";
+} from "../../kernels/wasm/kernels.ts";
 import { invariant } from "../../source/diagnostic.ts";
 import { get, WatCode } from "../../targets/wasm/code.ts";
 import { expOfNegative, log } from "../../targets/wasm/elementary.ts";
 import { spellInterval } from "../../targets/wasm/interval.ts";
-import { countReaders, Speller } from "../../targets/wasm/spell.ts";
+import { Speller } from "../../targets/wasm/spell.ts";
 import { laneBytes, storeFour } from "../../targets/wasm/storage.ts";
 import { commentText } from "../comment.ts";
 import { type ProductView, productView, rowCopyView, type TransposeView, transposeView } from "./product.ts";

@@ -10,7 +10,7 @@ import type {
   GroupedWgradKernel,
   RouterBackwardKernel,
   RouterKernel,
-} from "../../kernels/plan.ts";
+} from "../../kernels/wasm/kernels.ts";
 import { normalizeFloor } from "../../ops/expert-choice.ts";
 import { commentText } from "../comment.ts";
 import { formulaView } from "./formula.ts";

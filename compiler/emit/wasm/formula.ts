@@ -2,12 +2,13 @@
 
 import type { Operation } from "../../formula/lower.ts";
 import type { Phase, PhasePlan } from "../../formula/phases.ts";
+import { countReaders } from "../../formula/readers.ts";
 import { LANE, ROW } from "../../formula/terms.ts";
 import { bytesOf } from "../../graph/types.ts";
-import type { FormulaKernel, FormulaPort } from "../../kernels/plan.ts";
+import type { FormulaKernel, FormulaPort } from "../../kernels/wasm/kernels.ts";
 import { invariant } from "../../source/diagnostic.ts";
 import { addBytes, get, i32, offsetText, WatCode } from "../../targets/wasm/code.ts";
-import { countInstructions, countReaders, type Leaves, Speller } from "../../targets/wasm/spell.ts";
+import { countInstructions, type Leaves, Speller } from "../../targets/wasm/spell.ts";
 import { laneBytes, loadEven, loadFour, loadSplat, putLanes, type Real } from "../../targets/wasm/storage.ts";
 import { type ModuleView, moduleView, type OperandView, operandViews } from "./module.ts";
 

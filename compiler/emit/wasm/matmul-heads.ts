@@ -1,6 +1,6 @@
 // Kernels of products per head → views of their templates, in bytes.
 
-import type { MatmulHeadsKernel, PackHeadsKernel } from "../../kernels/plan.ts";
+import type { MatmulHeadsKernel, PackHeadsKernel } from "../../kernels/wasm/kernels.ts";
 import { productView, transposeView } from "./product.ts";
 
 export function matmulHeadsView(kernel: MatmulHeadsKernel): object {

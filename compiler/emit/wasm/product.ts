@@ -1,7 +1,7 @@
 // The inner product of every kernel that multiplies → the view of templates/wasm/parts/product.hbs, in bytes; and the copies
 // between a tile of f32 in scratch and rows of another format.
 
-import type { PanelStrides, RowStrides, Widening } from "../../kernels/plan.ts";
+import type { PanelStrides, RowStrides, Widening } from "../../kernels/wasm/kernels.ts";
 import { loadFour, loadSplat, type Real, storeFour } from "../../targets/wasm/storage.ts";
 
 export interface ProductView {

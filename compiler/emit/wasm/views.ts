@@ -3,7 +3,6 @@
 import type {
   ColumnSumKernel,
   GatherKernel,
-  Kernel,
   MatmulKernel,
   PackKernel,
   ReduceFinishKernel,
@@ -11,7 +10,8 @@ import type {
   ScatterAddKernel,
   ScatterStoreKernel,
   StoredRows,
-} from "../../kernels/plan.ts";
+  WasmKernel,
+} from "../../kernels/wasm/kernels.ts";
 import { offsetText } from "../../targets/wasm/code.ts";
 import { attentionBackwardView, attentionPagedView, attentionView } from "./attention.ts";
 import {
@@ -35,14 +35,14 @@ export interface TemplateView {
   readonly view: object;
 }
 
-export function viewOf(kernel: Kernel): TemplateView {
+export function viewOf(kernel: WasmKernel): TemplateView {
   return {
     template: kernel.template,
     view: { name: kernel.facts.name, ...numbersOf(kernel) },
   };
 }
 
-function numbersOf(kernel: Kernel): object {
+function numbersOf(kernel: WasmKernel): object {
   switch (kernel.template) {
     case "formula":
       return formulaView(kernel);

@@ -3,8 +3,7 @@
 
 import { dim, tensor, widthOf } from "../../graph/types.ts";
 import type { MatmulHeadsRequest } from "../../ops/skeletons.ts";
-import { lineFloats, plannedTensor } from "../layout.ts";
-import type { Launch, MatmulHeadsKernel, PackHeadsKernel, PlannedTensor } from "../plan.ts";
+import type { Launch, PlannedTensor } from "../plan.ts";
 import {
   counted,
   countOperand,
@@ -18,6 +17,8 @@ import {
   write,
 } from "../planner.ts";
 import { inF32, throughF32 } from "./convert.ts";
+import type { MatmulHeadsKernel, PackHeadsKernel } from "./kernels.ts";
+import { lineFloats } from "./layout.ts";
 import { realFormat, stridesOfB } from "./strides.ts";
 
 /** Even, since products compute two rows at a time. */
@@ -103,7 +104,7 @@ function packedHeads(
   }
   const name = `panels.${weight.name}.rows${bRows.start}`;
   return planner.derived.get(name, () => {
-    const packed: PlannedTensor = { ...plannedTensor(name, type, "working"), layout };
+    const packed: PlannedTensor = { name, type, storage: "working", rule: undefined, layout };
     return { tensor: packed, launch: packLaunch(planner, heads, bRows, master, packed) };
   });
 }

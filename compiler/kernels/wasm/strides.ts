@@ -2,8 +2,9 @@
 
 import { bytesOf } from "../../graph/types.ts";
 import { invariant } from "../../source/diagnostic.ts";
-import { elementBytes, pitchBytes } from "../layout.ts";
-import type { PanelStrides, PlannedTensor, RowStrides, Widening } from "../plan.ts";
+import type { PlannedTensor } from "../plan.ts";
+import { elementBytes, pitchBytes } from "../planner.ts";
+import type { PanelStrides, RowStrides, Widening } from "./kernels.ts";
 
 /** What of a tensor's format products compute with. */
 export function realFormat({ name, type }: PlannedTensor): "f32" | "bf16" {

@@ -2,18 +2,13 @@
 
 import { phasesOf } from "../../formula/phases.ts";
 import { printFormula } from "../../formula/print.ts";
-import { type Extent, LANE, ROW } from "../../formula/terms.ts";
+import { type Extent, LANE } from "../../formula/terms.ts";
 import { dim, tensor, widthOf } from "../../graph/types.ts";
-import {
-  extentOfInput,
-  extentOfOutput,
-  type FormulaBinding,
-  type PortView,
-  spaceOf,
-} from "../../ops/formula-binding.ts";
+import { extentOfInput, extentOfOutput, type FormulaBinding, type PortView } from "../../ops/formula-binding.ts";
 import { formulaFlops } from "../../ops/formula-op.ts";
 import type { FormulaRequest } from "../../ops/skeletons.ts";
-import type { ColumnSumKernel, Count, FormulaKernel, FormulaPort, Operand, PlannedTensor } from "../plan.ts";
+import { formulaKernelName, operandName, rowsOfSpace } from "../formula-space.ts";
+import type { Operand, PlannedTensor } from "../plan.ts";
 import { capacityOf } from "../plan.ts";
 import {
   counted,
@@ -24,11 +19,11 @@ import {
   part,
   pitchOf,
   read,
-  rowCount,
   rowsPerTile,
   update,
   write,
 } from "../planner.ts";
+import type { ColumnSumKernel, FormulaKernel, FormulaPort } from "./kernels.ts";
 
 /** Rows per partial sum: part of the result's bits, so it depends on nothing but this. */
 const columnChunk = 128;
@@ -103,7 +98,7 @@ function formulaKernel(
     () => ({
       template: "formula",
       facts: {
-        ...planner.facts(kernelName(planner, binding), table.entries, `${ports.rowsPerTile} rows`, counted()),
+        ...planner.facts(formulaKernelName(planner, binding), table.entries, `${ports.rowsPerTile} rows`, counted()),
         ...(binding.part === undefined ? {} : { formula: printFormula(binding.formula) }),
       },
       plan,
@@ -136,43 +131,6 @@ const portParts = ({ operand, dtype, pitch, laneStart, laneStep, groupStep }: Fo
   laneStep,
   groupStep,
 ];
-
-/** Two ports on one operand, the halves of a rotary pair, share its name without the number. */
-function operandName(side: readonly PortView[], view: PortView): string {
-  const isShared = side.filter((v) => v.operand === view.operand).length > 1;
-  return isShared ? view.port.replace(/\d+$/, "") : view.port;
-}
-
-function kernelName({ label: op, node }: NodePlanner, { lanes, groups, part }: FormulaBinding): string {
-  const label = part === undefined ? op : `${op}_${part}`;
-  const isVector = lanes.size > 1 && node.outputs.every(({ type }) => type.dims.length === 1);
-  const isNarrow = [...node.inputs, ...node.outputs].some(({ type }) => type.dtype === "bf16");
-  return `${label}_w${lanes.size}${groups > 1 ? `_g${groups}` : ""}${isVector ? "_vector" : ""}${isNarrow ? "_bf16" : ""}`;
-}
-
-/** Operand rows: those of the first operand that has rows. */
-function rowsOfSpace(planner: NodePlanner, binding: FormulaBinding): Count {
-  const ports = [
-    ...binding.inputs.map((view) => ({
-      extent: extentOfInput(binding, view.port),
-      value: planner.node.inputs[view.operand],
-    })),
-    ...binding.outputs.map((view) => ({
-      extent: extentOfOutput(binding, view.port),
-      value: planner.node.outputs[view.operand],
-    })),
-  ];
-  for (const { extent, value } of ports) {
-    if ((extent & ROW) === 0) continue;
-    const isPerRow = (extent & LANE) === 0 && binding.groups === 1;
-    if (isPerRow) {
-      const [leading] = value.type.dims;
-      return leading?.live === undefined ? fixed(spaceOf(binding, planner.node).rows) : rowCount(value.type);
-    }
-    return value.type.dims.length < 2 ? fixed(1) : rowCount(value.type);
-  }
-  return fixed(1);
-}
 
 function finishColumnSum(planner: NodePlanner, partials: PlannedTensor, to: PlannedTensor, chunks: number): void {
   const width = to.type.dims[0]?.size ?? 1;

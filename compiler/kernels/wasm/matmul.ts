@@ -5,8 +5,7 @@ import { rowsOf, widthOf } from "../../graph/types.ts";
 import type { MatmulRequest } from "../../ops/skeletons.ts";
 import { invariant } from "../../source/diagnostic.ts";
 import { tileStep } from "../../targets/wasm/limits.ts";
-import { lineFloats } from "../layout.ts";
-import type { Count, KernelFacts, MatmulKernel, Operand, PlannedTensor } from "../plan.ts";
+import type { Count, KernelFacts, Operand, PlannedTensor } from "../plan.ts";
 import {
   capacityOf,
   counted,
@@ -25,6 +24,8 @@ import {
   update,
   write,
 } from "../planner.ts";
+import type { MatmulKernel } from "./kernels.ts";
+import { lineFloats } from "./layout.ts";
 import { packedWeight } from "./pack.ts";
 import { columnsOfA, realFormat, rowsOfA, stridesOfB, wideningOf } from "./strides.ts";
 

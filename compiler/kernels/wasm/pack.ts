@@ -1,10 +1,10 @@
 // Weights in panels of 16 outputs: what forward products read. Copies of parameters are made once per update.
 
 import { bytesOf, type TensorType } from "../../graph/types.ts";
-import { plannedTensor } from "../layout.ts";
-import type { Launch, PackKernel, PlannedTensor } from "../plan.ts";
+import type { Launch, PlannedTensor } from "../plan.ts";
 import { fixed, kernelFacts, type NodePlanner, pitchOf, read, write } from "../planner.ts";
 import { inF32 } from "./convert.ts";
+import type { PackKernel } from "./kernels.ts";
 import { realFormat } from "./strides.ts";
 
 /** Matrices of a weight, and rows and columns of each. */
@@ -26,7 +26,13 @@ export function packedWeight(planner: NodePlanner, weight: PlannedTensor): Plann
     return packed;
   }
   return planner.derived.get(`panels.${weight.name}`, () => {
-    const packed: PlannedTensor = { ...plannedTensor(`panels.${weight.name}`, weight.type, "working"), layout };
+    const packed: PlannedTensor = {
+      name: `panels.${weight.name}`,
+      type: weight.type,
+      storage: "working",
+      rule: undefined,
+      layout,
+    };
     return { tensor: packed, launch: packLaunch(planner, master, packed) };
   });
 }

@@ -6,8 +6,7 @@ import { type TensorType, widthOf } from "../../graph/types.ts";
 import { castBinding } from "../../ops/cast.ts";
 import type { WorkingCopyRequest } from "../../ops/skeletons.ts";
 import { invariant } from "../../source/diagnostic.ts";
-import { tensorOf } from "../layout.ts";
-import type { FormulaKernel, FormulaPort, Launch, PlannedTensor } from "../plan.ts";
+import type { Launch, PlannedTensor } from "../plan.ts";
 import {
   capacityOf,
   counted,
@@ -18,8 +17,10 @@ import {
   read,
   rowCount,
   rowsPerTile,
+  tensorOf,
   write,
 } from "../planner.ts";
+import type { FormulaKernel, FormulaPort } from "./kernels.ts";
 
 const rowOf = (type: TensorType): number => (type.dims.length < 2 ? (type.dims[0]?.size ?? 1) : widthOf(type));
 
@@ -93,7 +94,7 @@ export function planWorkingCopy(planner: NodePlanner, { from, out }: WorkingCopy
   const master = planner.input(from);
   invariant(master.storage === "parameter", `${master.name} is no parameter`, planner.node.path);
   const value = planner.node.outputs[out];
-  const copy: PlannedTensor = { ...tensorOf(value), storage: "working" };
+  const copy: PlannedTensor = { ...tensorOf(value, planner.target), storage: "working" };
   planner.place(value, copy);
   planner.derived.offer(copy, master, castLaunch(planner, master, copy));
   planner.note("kernel", `${copy.name} is derived once per update from the f32 master ${master.name}`);

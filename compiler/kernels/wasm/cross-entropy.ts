@@ -5,7 +5,7 @@ import { printFormula } from "../../formula/print.ts";
 import { ELEMENT, ROW, UNIFORM } from "../../formula/terms.ts";
 import { dim, rowsOf, tensor, widthOf } from "../../graph/types.ts";
 import type { LinearCrossEntropyRequest } from "../../ops/skeletons.ts";
-import type { FormulaKernel, FormulaPort, KernelFacts, Operand, PlannedTensor } from "../plan.ts";
+import type { KernelFacts, Operand, PlannedTensor } from "../plan.ts";
 import {
   counted,
   countOperand,
@@ -20,6 +20,7 @@ import {
   rowsPerTile,
   update,
 } from "../planner.ts";
+import type { FormulaKernel, FormulaPort } from "./kernels.ts";
 import { launchProduct } from "./matmul.ts";
 
 /** Logits of a chunk take about a megabyte; the number of rows is part of the head gradient's bits. */

@@ -1,4 +1,4 @@
-// Compiles graphs for wasm and opens them on a device: what conformance tests of ops share.
+// Compiles graphs for a target and opens them on a device: what conformance tests of ops share.
 
 import { assemble } from "../../compiler/emit/assemble.ts";
 import { renderKernels } from "../../compiler/emit/kernel-files.ts";
@@ -7,12 +7,15 @@ import type { Graph } from "../../compiler/graph/graph.ts";
 import { elementCount, type TensorType } from "../../compiler/graph/types.ts";
 import type { MatmulTile } from "../../compiler/kernels/planner.ts";
 import { planTarget } from "../../compiler/kernels/program.ts";
-import { defaultMatmulTile } from "../../compiler/kernels/tile.ts";
+import type { Target } from "../../compiler/kernels/target.ts";
+import { wasm } from "../../compiler/kernels/wasm/index.ts";
 import type { Manifest } from "../../runtime/contract.ts";
 import type { Device } from "../../runtime/device.ts";
 import { openWasm } from "../../runtime/devices/wasm.ts";
+import { openOnSoftwareGpu } from "../devices/software-gpu.ts";
 
 interface PlanOptions {
+  readonly target?: Target;
   /** Every value keeps its place to the end, so that it can be read. */
   readonly keepsAll?: boolean;
   readonly tile?: MatmulTile;
@@ -20,11 +23,17 @@ interface PlanOptions {
 
 export async function manifestOf(
   graphs: readonly Graph[],
-  { keepsAll = false, tile = defaultMatmulTile }: PlanOptions = {},
-): Promise<{ manifest: Manifest; module: Uint8Array }> {
-  const plan = planTarget({ graphs, updates: new Set(), tileOf: () => ({ tile, key: undefined }), keepsAll });
+  { target = wasm, keepsAll = false, tile = target.defaultTile }: PlanOptions = {},
+): Promise<{ manifest: Manifest; module: Uint8Array; texts: ReadonlyMap<string, string> }> {
+  const plan = planTarget({
+    target,
+    graphs,
+    updates: new Set(),
+    tileOf: () => ({ tile, key: undefined }),
+    keepsAll,
+  });
   const kernels = renderKernels(plan, "case");
-  const module = await assemble(kernels.files);
+  const module = target === wasm ? await assemble(kernels.files) : new Uint8Array();
   const manifest: Manifest = {
     ...targetManifest(plan, kernels),
     name: "case",
@@ -32,12 +41,14 @@ export async function manifestOf(
     serving: { sequences: 1, tokens: 1, pages: 1, page: 1, rowTile: 64 },
     parameters: [],
   };
-  return { manifest, module };
+  return { manifest, module, texts: new Map(kernels.files.map(({ file, text }) => [file, text])) };
 }
 
 export async function openGraphs(graphs: readonly Graph[], threads = 2, options: PlanOptions = {}): Promise<Device> {
-  const { manifest, module } = await manifestOf(graphs, options);
-  return openWasm(manifest, module, { threads });
+  const { manifest, module, texts } = await manifestOf(graphs, options);
+  return (options.target ?? wasm) === wasm
+    ? openWasm(manifest, module, { threads })
+    : openOnSoftwareGpu(manifest, texts);
 }
 
 export function writeTensor(device: Device, name: string, type: TensorType, data: ArrayLike<number>): void {

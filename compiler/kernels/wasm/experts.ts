@@ -13,18 +13,7 @@ import type {
   RouterBackwardRequest,
   RouterRequest,
 } from "../../ops/skeletons.ts";
-import type {
-  CombineDotsKernel,
-  CombineKernel,
-  DispatchKernel,
-  ExpertFractionsKernel,
-  ExpertOrderKernel,
-  FormulaKernel,
-  FormulaPort,
-  PlannedTensor,
-  RouterBackwardKernel,
-  RouterKernel,
-} from "../plan.ts";
+import type { PlannedTensor } from "../plan.ts";
 import {
   counted,
   countOperand,
@@ -42,6 +31,17 @@ import {
   write,
 } from "../planner.ts";
 import { inF32, throughF32 } from "./convert.ts";
+import type {
+  CombineDotsKernel,
+  CombineKernel,
+  DispatchKernel,
+  ExpertFractionsKernel,
+  ExpertOrderKernel,
+  FormulaKernel,
+  FormulaPort,
+  RouterBackwardKernel,
+  RouterKernel,
+} from "./kernels.ts";
 import { packedWeight } from "./pack.ts";
 import { realFormat, rowsOfA, stridesOfB } from "./strides.ts";
 

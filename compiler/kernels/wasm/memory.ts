@@ -2,18 +2,7 @@
 
 import { dim, rowsOf, tensor, widthOf } from "../../graph/types.ts";
 import type { GatherRequest, ReduceRequest, ScatterAddRequest, ScatterStoreRequest } from "../../ops/skeletons.ts";
-import {
-  type Count,
-  capacityOf,
-  type GatherKernel,
-  type Operand,
-  type PlannedTensor,
-  type ReduceFinishKernel,
-  type ReducePartialKernel,
-  type ScatterAddKernel,
-  type ScatterStoreKernel,
-  type StoredRows,
-} from "../plan.ts";
+import { type Count, capacityOf, type Operand, type PlannedTensor } from "../plan.ts";
 import {
   counted,
   countOperand,
@@ -31,6 +20,14 @@ import {
   write,
 } from "../planner.ts";
 import { inF32 } from "./convert.ts";
+import type {
+  GatherKernel,
+  ReduceFinishKernel,
+  ReducePartialKernel,
+  ScatterAddKernel,
+  ScatterStoreKernel,
+  StoredRows,
+} from "./kernels.ts";
 import { realFormat } from "./strides.ts";
 
 const storedRows = (tensor: PlannedTensor): StoredRows => ({ format: realFormat(tensor), pitch: pitchBytes(tensor) });

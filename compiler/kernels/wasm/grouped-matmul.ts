@@ -4,7 +4,7 @@
 import { type LiveCount, widthOf } from "../../graph/types.ts";
 import type { GroupedMatmulRequest, GroupedWgradRequest } from "../../ops/skeletons.ts";
 import { tileStep } from "../../targets/wasm/limits.ts";
-import type { Count, GroupedMatmulKernel, GroupedWgradKernel, PlannedTensor } from "../plan.ts";
+import type { Count, PlannedTensor } from "../plan.ts";
 import {
   capacityOf,
   counted,
@@ -22,6 +22,7 @@ import {
   write,
 } from "../planner.ts";
 import { throughF32 } from "./convert.ts";
+import type { GroupedMatmulKernel, GroupedWgradKernel } from "./kernels.ts";
 import { fitTile } from "./matmul.ts";
 import { packedMatrixBytes, packedWeight } from "./pack.ts";
 import { columnsOfA, realFormat, rowsOfA, stridesOfB, wideningOf } from "./strides.ts";

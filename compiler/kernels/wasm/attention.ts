@@ -5,15 +5,10 @@ import { classifyBlock, intervalProgram } from "../../formula/interval.ts";
 import { postorder } from "../../formula/terms.ts";
 import { rowsOf } from "../../graph/types.ts";
 import type { AttentionBackwardRequest, AttentionRequest, PagedAttentionRequest } from "../../ops/skeletons.ts";
-import type {
-  AttentionBackwardKernel,
-  AttentionKernel,
-  AttentionPagedKernel,
-  PlannedTensor,
-  ScratchLayout,
-} from "../plan.ts";
+import type { PlannedTensor } from "../plan.ts";
 import { fixed, type NodePlanner, pitchOf, read, rowCount, update, write } from "../planner.ts";
 import { inF32, throughF32 } from "./convert.ts";
+import type { AttentionBackwardKernel, AttentionKernel, AttentionPagedKernel, ScratchLayout } from "./kernels.ts";
 import { realFormat } from "./strides.ts";
 
 /** Queries and keys per block, and queries per tile: part of the result's bits, and the same in every form. */

@@ -1,0 +1,88 @@
+// Copies of tensors in another format: for kernels that write single elements, and of parameters for products to read.
+
+import { phasesWithoutStash } from "../../formula/phases.ts";
+import { ELEMENT } from "../../formula/terms.ts";
+import { type TensorType, widthOf } from "../../graph/types.ts";
+import { castBinding } from "../../ops/cast.ts";
+import type { WorkingCopyRequest } from "../../ops/skeletons.ts";
+import { invariant } from "../../source/diagnostic.ts";
+import type { Launch, PlannedTensor } from "../plan.ts";
+import { capacityOf, type NodePlanner, pitchOf, rowCount, tensorOf } from "../planner.ts";
+import type { WgslPort } from "./kernels.ts";
+import { wgslLaunch } from "./launch.ts";
+
+const threads = 64;
+
+const rowOf = (type: TensorType): number => (type.dims.length < 2 ? (type.dims[0]?.size ?? 1) : widthOf(type));
+
+function castLaunch(planner: NodePlanner, from: PlannedTensor, to: PlannedTensor): Launch {
+  const [width, isVector] = [rowOf(from.type), from.type.dims.length < 2];
+  const rows = isVector ? ({ kind: "fixed", value: 1 } as const) : rowCount(from.type);
+  const [source, target] = [from.type.dtype, to.type.dtype];
+  const port = (name: string, tensor: PlannedTensor): WgslPort => ({
+    port: name,
+    extent: ELEMENT,
+    operand: name,
+    isScalar: false,
+    dtype: tensor.type.dtype,
+    pitch: pitchOf(tensor),
+    laneStart: 0,
+    laneStep: 1,
+    groupStep: 0,
+    isAligned: true,
+  });
+  return wgslLaunch(planner, {
+    template: "formula",
+    said: {
+      name: `cast_w${width}_${source}_${target}${isVector ? "_vector" : ""}`,
+      summary: target === "bf16" ? "Rounds f32 to bf16, to nearest with ties to even." : "Widens bf16 to f32, exactly.",
+      formula: "y = x",
+      source: "IEEE 754, section 4.3.1; bf16: arXiv:1905.12322",
+    },
+    tile: "four elements per thread",
+    operands: [
+      { name: "x", tensor: from, access: "read", uses: ["load"] },
+      { name: "y", tensor: to, access: "write", uses: ["store"] },
+    ],
+    counts: [{ name: "rows", count: rows, what: "rows" }],
+    threads,
+    numbers: {},
+    formulas: {
+      kind: "rows",
+      rows: {
+        plan: phasesWithoutStash(castBinding(from.type.dims).formula),
+        isMap: true,
+        lanes: width,
+        groups: 1,
+        rowsPerTile: 1,
+        threadsPerRow: 1,
+        inputs: [port("x", from)],
+        outputs: [port("y", to)],
+      },
+    },
+    tiles: [{ count: rows, times: Math.ceil(width / 4), per: threads }],
+    flops: capacityOf(rows) * width,
+    because: "it changes how numbers are stored, and nothing else",
+  });
+}
+
+/** Where a kernel that writes f32 writes, and what is launched behind it. */
+export function throughF32(
+  planner: NodePlanner,
+  out: PlannedTensor,
+): { readonly tensor: PlannedTensor; readonly finish: () => void } {
+  if (out.type.dtype !== "bf16") return { tensor: out, finish: () => {} };
+  const tensor = planner.workspace({ ...out.type, dtype: "f32" });
+  return { tensor, finish: () => planner.launches.push(castLaunch(planner, tensor, out)) };
+}
+
+/** The copy is made once per update, and only where something reads it. */
+export function planWorkingCopy(planner: NodePlanner, { from, out }: WorkingCopyRequest): void {
+  const master = planner.input(from);
+  invariant(master.storage === "parameter", `${master.name} is no parameter`, planner.node.path);
+  const value = planner.node.outputs[out];
+  const copy: PlannedTensor = { ...tensorOf(value, planner.target), storage: "working" };
+  planner.place(value, copy);
+  planner.derived.offer(copy, master, castLaunch(planner, master, copy));
+  planner.note("kernel", `${copy.name} is derived once per update from the f32 master ${master.name}`);
+}

@@ -1,0 +1,217 @@
+// Plans formulas for wgsl: a thread per four elements where rows need no sums, else one thread or one workgroup per row; sums
+// over rows as partial sums and a second launch that adds them in order.
+
+import { type PhasePlan, phasesWithoutStash } from "../../formula/phases.ts";
+import { printFormula } from "../../formula/print.ts";
+import { type Extent, LANE } from "../../formula/terms.ts";
+import { dim, tensor, widthOf } from "../../graph/types.ts";
+import { extentOfInput, extentOfOutput, type FormulaBinding, type PortView } from "../../ops/formula-binding.ts";
+import { describeNode, formulaFlops } from "../../ops/formula-op.ts";
+import type { FormulaRequest } from "../../ops/skeletons.ts";
+import { invariant } from "../../source/diagnostic.ts";
+import { formulaKernelName, operandName, rowsOfSpace } from "../formula-space.ts";
+import type { Access, PlannedTensor } from "../plan.ts";
+import { capacityOf, fixed, type NodePlanner, pitchOf } from "../planner.ts";
+import { throughF32 } from "./convert.ts";
+import type { WgslPort, WgslRows, WgslUse } from "./kernels.ts";
+import { isScalar, launchWgsl, type WgslOperand } from "./launch.ts";
+
+/** Invocations of a workgroup where nothing asks for another number. */
+export const mapThreads = 64;
+/** Rows per partial sum: part of the result's bits. */
+const columnChunk = 32;
+/** The fewest vectors of a row that a workgroup shares; one thread alone reads shorter rows. */
+const sharedVectors = 16;
+const mostThreads = 256;
+
+/** A tensor that a formula reads or writes, by whatever ports. */
+interface FormulaOperand {
+  readonly name: string;
+  readonly tensor: PlannedTensor;
+  access: Access;
+  readonly uses: Set<WgslUse>;
+}
+
+class Operands {
+  readonly entries: FormulaOperand[] = [];
+
+  /** Each tensor stands once; the name is that of whoever came first. */
+  add(name: string, tensor: PlannedTensor, access: "read" | "write" | "part", uses: readonly WgslUse[]): string {
+    const known = this.entries.find((entry) => entry.tensor === tensor);
+    if (known !== undefined) {
+      for (const use of uses) known.uses.add(use);
+      if (access !== "read" && known.access === "read") known.access = "update";
+      return known.name;
+    }
+    const isTaken = this.entries.some((entry) => entry.name === name);
+    this.entries.push({ name: isTaken ? `${name}_out` : name, tensor, access, uses: new Set(uses) });
+    return this.entries[this.entries.length - 1].name;
+  }
+
+  get list(): WgslOperand[] {
+    return this.entries.map(({ name, tensor, access, uses }) => ({ name, tensor, access, uses: [...uses].sort() }));
+  }
+}
+
+export function planFormula(planner: NodePlanner, { bindings }: FormulaRequest): void {
+  // What several formulas write parts of in narrow words is put together in f32 first.
+  const finishes: (() => void)[] = [];
+  const through = new Map<PlannedTensor, PlannedTensor>();
+  const stored = (out: PlannedTensor, isWhole: boolean): PlannedTensor => {
+    if (isWhole || out.type.dtype !== "bf16") return out;
+    const known = through.get(out);
+    if (known !== undefined) return known;
+    const { tensor: wide, finish } = throughF32(planner, out);
+    through.set(out, wide);
+    finishes.push(finish);
+    return wide;
+  };
+  for (const binding of bindings) launchFormula(planner, binding, stored);
+  for (const finish of finishes) finish();
+}
+
+function launchFormula(
+  planner: NodePlanner,
+  binding: FormulaBinding,
+  stored: (out: PlannedTensor, isWhole: boolean) => PlannedTensor,
+): void {
+  const { lanes, groups } = binding;
+  const plan = phasesWithoutStash(binding.formula);
+  const operands = new Operands();
+  const rows = rowsOfSpace(planner, binding);
+  const inputs = binding.inputs.map((view): WgslPort => {
+    const from = planner.input(view.operand);
+    const port = portOf(binding, view, extentOfInput(binding, view.port), from, true);
+    const isPicked = plan.phases.some(({ rowValues, loop }) =>
+      [...rowValues, ...loop].some(({ op, input }) => op === "pick" && input === view.port),
+    );
+    const uses: WgslUse[] = [port.isAligned ? "load" : "at", ...(isPicked ? (["at"] as const) : [])];
+    return { ...port, operand: operands.add(operandName(binding.inputs, view), from, "read", uses) };
+  });
+  const sums: { readonly partials: PlannedTensor; readonly out: PlannedTensor }[] = [];
+  const shape = shapeOf(planner, plan, binding);
+  const outputs = binding.outputs.map((view): WgslPort => {
+    const extent = extentOfOutput(binding, view.port);
+    const out = planner.output(view.operand);
+    const name = operandName(binding.outputs, view);
+    if (extent === LANE) {
+      const chunks = Math.ceil((capacityOf(rows) * groups) / columnChunk);
+      const partials = planner.workspace(tensor("f32", dim("chunks", chunks), lanes));
+      sums.push({ partials, out });
+      const port = portOf(binding, view, extent, partials, false);
+      return { ...port, operand: operands.add(`${view.port}_parts`, partials, "write", ["load", "store"]) };
+    }
+    const isWhole = portOf(binding, view, extent, out, false).isAligned;
+    const to = stored(out, isWhole);
+    const port = portOf(binding, view, extent, to, false);
+    const access = binding.part === undefined ? "write" : "part";
+    return { ...port, operand: operands.add(name, to, access, [port.isAligned ? "store" : "put"]) };
+  });
+  const isWorkgroup = shape.threadsPerRow > 1;
+  const vectors = Math.ceil(lanes.size / 4);
+  launchWgsl(planner, {
+    template: "formula",
+    said: saidOf(planner, binding),
+    tile: tileText(shape),
+    operands: operands.list,
+    counts: [{ name: "rows", count: rows, what: "rows" }],
+    threads: isWorkgroup ? shape.threadsPerRow : mapThreads,
+    numbers: {},
+    formulas: {
+      kind: "rows",
+      rows: { plan, lanes: lanes.size, groups, inputs, outputs, ...shape },
+    },
+    tiles: [
+      shape.isMap
+        ? { count: rows, times: groups * vectors, per: mapThreads }
+        : { count: rows, times: groups, per: shape.rowsPerTile * (isWorkgroup ? 1 : mapThreads) },
+    ],
+    flops: binding.part === undefined ? planner.op.flops(planner.node) : formulaFlops(binding, planner.node),
+  });
+  for (const { partials, out } of sums) finishColumnSum(planner, partials, out);
+}
+
+/** How threads share the work; part of it is whether the target has barriers. */
+function shapeOf(
+  planner: NodePlanner,
+  plan: PhasePlan,
+  binding: FormulaBinding,
+): Pick<WgslRows, "rowsPerTile" | "threadsPerRow" | "isMap"> {
+  const vectors = Math.ceil(binding.lanes.size / 4);
+  const hasSums = plan.phases.some(({ reductions }) => reductions.length > 0);
+  const hasColumnSums = plan.phases.some(({ columnSums }) => columnSums.length > 0);
+  const hasRowStores = plan.phases.some(({ rowStores }) => rowStores.length > 0);
+  const isMap = !hasSums && !hasColumnSums && !hasRowStores;
+  const isShared = planner.target.profile === "gpu" && !isMap && vectors >= sharedVectors;
+  // A power of two, so that sums halve.
+  const threads = isShared ? Math.min(mostThreads, 2 ** Math.floor(Math.log2(vectors))) : 1;
+  return { isMap, rowsPerTile: hasColumnSums ? columnChunk : 1, threadsPerRow: threads };
+}
+
+const tileText = ({ isMap, rowsPerTile, threadsPerRow }: Pick<WgslRows, "rowsPerTile" | "threadsPerRow" | "isMap">) =>
+  isMap
+    ? "four elements per thread"
+    : `${rowsPerTile === 1 ? "one row" : `${rowsPerTile} rows`} per ${threadsPerRow === 1 ? "thread" : `workgroup of ${threadsPerRow}`}`;
+
+function saidOf(planner: NodePlanner, binding: FormulaBinding) {
+  const name = formulaKernelName(planner, binding);
+  const { summary, source } = describeNode(planner.node, planner.op);
+  const formula = binding.part === undefined ? planner.op.formula(planner.node) : printFormula(binding.formula);
+  return { name, summary, formula, source };
+}
+
+function portOf(
+  { groups, lanes }: FormulaBinding,
+  view: PortView,
+  extent: Extent,
+  from: PlannedTensor,
+  isInput: boolean,
+): WgslPort {
+  const { port, laneStart, laneStep, groupStep } = view;
+  // A column of one group, such as of a single head, stands in rows like any other number of groups.
+  const isColumn = from.type.dims.length > 1 && widthOf(from.type) === 1;
+  const isPerRow = (extent & LANE) === 0 && groups === 1 && !isColumn;
+  const pitch = isPerRow ? 1 : pitchOf(from);
+  const isWholeVectors = [laneStart, ...(groups > 1 ? [groupStep] : [])].every((at) => at % 4 === 0);
+  // Lanes behind the last one are the row's padding, or somebody else's.
+  const width = from.type.dims.length < 2 ? (from.type.dims[0]?.size ?? 1) : widthOf(from.type);
+  const ownsRest = isInput || lanes.size % 4 === 0 || (groups === 1 && laneStart + lanes.size === width);
+  const hasLanes = (extent & LANE) !== 0;
+  return {
+    port,
+    extent,
+    operand: "",
+    isScalar: isScalar(from),
+    dtype: from.type.dtype,
+    pitch,
+    laneStart,
+    laneStep,
+    groupStep: (extent & LANE) === 0 ? 1 : groupStep,
+    isAligned: hasLanes && laneStep === 1 && isWholeVectors && ownsRest && !isScalar(from),
+  };
+}
+
+function finishColumnSum(planner: NodePlanner, partials: PlannedTensor, out: PlannedTensor): void {
+  const width = out.type.dims[0]?.size ?? 1;
+  const [chunks, vectors] = [partials.layout.kind === "rows" ? partials.layout.rows : 0, Math.ceil(width / 4)];
+  invariant(!isScalar(out), `${out.name} is a column`);
+  launchWgsl(planner, {
+    template: "column-sum",
+    said: {
+      name: `column_sum_w${width}`,
+      summary: "Adds partial sums of columns, in order.",
+      formula: "out[c] = Σ_r parts[r, c], in ascending r",
+      source: "sum over rows in fixed chunks",
+    },
+    tile: "four columns per thread",
+    operands: [
+      { name: "parts", tensor: partials, access: "read", uses: ["load"] },
+      { name: "out", tensor: out, access: "write", uses: ["store"] },
+    ],
+    counts: [{ name: "rows", count: fixed(chunks), what: "rows of parts" }],
+    threads: mapThreads,
+    numbers: { vectors, pitch: pitchOf(partials) / 4 },
+    tiles: [{ count: fixed(vectors), per: mapThreads }],
+    flops: chunks * width,
+  });
+}

@@ -1,0 +1,128 @@
+// Launches of wgsl kernels: from operands by name to bindings, words, and a kernel that nodes alike share.
+
+import { invariant } from "../../source/diagnostic.ts";
+import type { Access, Count, KernelFacts, Launch, Operand, PlannedTensor, TileCount, Use } from "../plan.ts";
+import { kernelFacts, type NodePlanner } from "../planner.ts";
+import type { WgslBinding, WgslFormulas, WgslKernel, WgslNumbers, WgslUse } from "./kernels.ts";
+
+export interface WgslOperand {
+  readonly name: string;
+  readonly tensor: PlannedTensor;
+  readonly access: Access;
+  /** How the kernel touches it; scalars need none. */
+  readonly uses: readonly WgslUse[];
+  /** Bytes from the tensor's start: a multiple of 256. */
+  readonly offset?: number;
+}
+
+export interface WgslCount {
+  readonly name: string;
+  readonly count: Count;
+  /** For the header: what is counted. */
+  readonly what: string;
+}
+
+export interface WgslLaunch {
+  readonly template: string;
+  /** The kernel's name where it is the op itself, or all that it says of itself. */
+  readonly said: string | Pick<KernelFacts, "name" | "summary" | "formula" | "source">;
+  readonly tile: string;
+  readonly operands: readonly WgslOperand[];
+  readonly counts: readonly WgslCount[];
+  readonly threads: number;
+  readonly numbers: WgslNumbers;
+  readonly formulas?: WgslFormulas;
+  /** Workgroups. */
+  readonly tiles: TileCount;
+  readonly flops: number;
+  readonly because?: string;
+}
+
+const nothing: WgslFormulas = { kind: "none" };
+
+export const isScalar = ({ type }: PlannedTensor): boolean => type.dims.length === 0;
+
+export function launchWgsl(planner: NodePlanner, launch: WgslLaunch): void {
+  planner.launches.push(wgslLaunch(planner, launch));
+}
+
+/** A launch that is not, or not yet, one of the planner's node. */
+export function wgslLaunch(planner: NodePlanner, launch: WgslLaunch): Launch {
+  const tensors = launch.operands.filter(({ tensor }) => !isScalar(tensor));
+  const scalars = launch.operands.filter(({ tensor }) => isScalar(tensor));
+  const { bindings, operands } = bindingsOf(tensors);
+  const words: Operand[] = [
+    ...launch.counts.map(({ count }): Operand => ({ kind: "count", count })),
+    ...scalars.map(({ tensor, access }): Operand => ({ kind: "scalar", tensor, access })),
+  ];
+  const use: Use = { ...planner.use, ...(launch.because === undefined ? {} : { because: launch.because }) };
+  return {
+    kernel: kernelOf(planner, launch, bindings, scalars),
+    operands: [...operands, ...(scalars.length > 0 ? [{ kind: "scalars" } as const] : []), ...words],
+    tiles: launch.tiles,
+    use,
+    flops: launch.flops,
+  };
+}
+
+/** Each tensor once: a later operand that is the same memory is read and written through the first one's binding. */
+function bindingsOf(operands: readonly WgslOperand[]): { bindings: WgslBinding[]; operands: Operand[] } {
+  const bindings: WgslBinding[] = [];
+  const bound: { readonly operand: WgslOperand; access: Access }[] = [];
+  for (const operand of operands) {
+    const { name, tensor, uses, access, offset = 0 } = operand;
+    invariant(offset % 256 === 0, `${tensor.name} is bound ${offset} bytes behind its start`);
+    const same = bound.find((b) => b.operand.tensor === tensor && (b.operand.offset ?? 0) === offset);
+    bindings.push({ name, dtype: tensor.type.dtype, uses, sameAs: same?.operand.name });
+    if (same === undefined) bound.push({ operand, access });
+    else if (same.access !== access) same.access = "update";
+  }
+  return {
+    bindings,
+    operands: bound.map(({ operand: { tensor, offset = 0 }, access }) => ({ kind: "tensor", tensor, access, offset })),
+  };
+}
+
+function kernelOf(
+  planner: NodePlanner,
+  launch: WgslLaunch,
+  bindings: readonly WgslBinding[],
+  scalars: readonly WgslOperand[],
+): WgslKernel {
+  const { template, said, tile, counts, threads, numbers, formulas = nothing } = launch;
+  const names = { scalars: scalars.map(({ name }) => name), counts: counts.map(({ name }) => name) };
+  const name = typeof said === "string" ? said : said.name;
+  const facts = JSON.stringify([template, name, tile, bindings, names, threads, numbers]);
+  return planner.kernels.get<WgslKernel>([planner.label, facts, ...formulaParts(formulas)], () => ({
+    target: "wgsl",
+    template,
+    facts: factsOf(planner, launch),
+    bindings,
+    ...names,
+    threads,
+    numbers,
+    formulas,
+  }));
+}
+
+/** What of formulas tells kernels apart: the formulas themselves count by identity. */
+function formulaParts(formulas: WgslFormulas): (string | object)[] {
+  switch (formulas.kind) {
+    case "none":
+      return [];
+    case "rows": {
+      const { plan, ...numbers } = formulas.rows;
+      return [plan, JSON.stringify(numbers)];
+    }
+    case "functions":
+      return formulas.functions.flatMap(({ name, formula }) => [name, formula]);
+  }
+}
+
+function factsOf(planner: NodePlanner, { said, operands, counts, tile }: WgslLaunch): KernelFacts {
+  const listed = [
+    ...operands.map(({ name, tensor }) => ({ name, tensor })),
+    ...counts.map(({ name, what }) => ({ name, description: `u32, ${what} of this run` })),
+  ];
+  return typeof said === "string" ? planner.facts(said, listed, tile) : kernelFacts(said, listed, tile);
+}

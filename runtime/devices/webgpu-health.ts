@@ -1,0 +1,69 @@
+// Whether a GPU still does what it is asked: it may be lost, refuse a run, or be closed, and then every call says so.
+
+import * as messages from "../messages/webgpu.ts";
+
+/** A reading that fails because the GPU was lost may be told of a little earlier than the loss. */
+const lossDelayMilliseconds = 1000;
+
+export class GpuHealth {
+  readonly #device: GPUDevice;
+  readonly #adapter: string;
+  #program = "";
+  #failure: Error | undefined;
+  /** Called once, with what went wrong first. */
+  onFailure: (error: Error) => void = () => {};
+
+  constructor(device: GPUDevice, adapter: string) {
+    this.#device = device;
+    this.#adapter = adapter;
+    device.addEventListener("uncapturederror", (event) => {
+      // It is told here, so that the console need not.
+      event.preventDefault();
+      this.fail(messages.runFailed(this.#program, event.error.message));
+    });
+    void device.lost.then((info) => this.fail(this.#lost(info)));
+  }
+
+  #lost({ reason, message }: GPUDeviceLostInfo): Error {
+    return messages.lost(this.#adapter, this.#program, message === "" ? reason : `${reason}: ${message}`);
+  }
+
+  /** From now on every call fails with this, unless one went wrong before. */
+  fail(error: Error): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.onFailure(error);
+  }
+
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Does what a program asks of the GPU; the promise tells when the GPU has agreed, and never rejects. */
+  watch(program: string, work: () => void): Promise<void> {
+    this.#program = program;
+    this.#device.pushErrorScope("validation");
+    let outcome: Promise<GPUError | null> | undefined;
+    try {
+      work();
+    } finally {
+      outcome = this.#device.popErrorScope();
+      outcome.catch(() => {});
+    }
+    return outcome.then(
+      (error) => {
+        if (error !== null) this.fail(messages.runFailed(program, error.message));
+      },
+      // Scopes end without an outcome where the device is lost, which is told of itself.
+      () => {},
+    );
+  }
+
+  /** Why something could not be read or made: the loss of the GPU where that is the reason, else the error itself. */
+  async reasonOf(error: unknown): Promise<unknown> {
+    if (this.#failure !== undefined) return this.#failure;
+    const late = new Promise<undefined>((resolve) => setTimeout(resolve, lossDelayMilliseconds, undefined));
+    const info = await Promise.race([this.#device.lost, late]);
+    return this.#failure ?? (info === undefined ? error : this.#lost(info));
+  }
+}
