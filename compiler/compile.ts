@@ -122,6 +122,8 @@ const gradientsOf = (sequence: Graph, objectives: readonly Objective[]): Graph =
     gradientName,
   });
 
+export { targets };
+
 /** Spec → kernels and manifest of one target. */
 export function compile(
   spec: Spec,

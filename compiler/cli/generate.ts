@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import type { BuildSource } from "../../runtime/build-source.ts";
 import type { StreamingDecoder } from "../../runtime/data/tokenizer.ts";
+import type { DeviceName } from "../../runtime/device.ts";
 import type { Model } from "../../runtime/model.ts";
 import type { OpenRunOptions } from "../../runtime/open-run.ts";
 import { DiagnosticError } from "../source/diagnostic.ts";
@@ -101,11 +102,11 @@ function decoderBehind(model: Model, prompt: readonly number[]): StreamingDecode
 const specFile = "model.yaml";
 
 /** What trains would only take memory: gradients and moments are three times the weights. */
-async function compileForServing(path: string): Promise<BuildSource> {
+async function compileForServing(path: string, device: DeviceName): Promise<BuildSource> {
   const { readSpecOrThrow } = await import("./spec-flags.ts");
   const { compileInMemory } = await import("./compile-in-memory.ts");
   const { data: _data, train: _train, ...spec } = readSpecOrThrow(path, { set: [] });
-  return compileInMemory({ ...spec, data: undefined, train: undefined });
+  return compileInMemory({ ...spec, data: undefined, train: undefined }, {}, device);
 }
 
 /** A run has weights and a tokenizer of its own; what is no run at all is told by whoever opens it. */
@@ -117,8 +118,9 @@ function refuseFlagsOfCompiled(folder: string, isFolder: boolean, { weights, tok
 
 /** A run folder has checkpoints, a compiled model a manifest, an imported one its spec; weights lie beside both. */
 async function openFolder(folder: string, flags: GenerateFlags): Promise<Model> {
+  const { name: device } = chooseDevice(flags.device);
   const options: OpenRunOptions = {
-    device: chooseDevice(flags.device).name,
+    device,
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
   };
   const { nodeHost, folderSource } = await import("../../runtime/node-host.ts");
@@ -140,7 +142,7 @@ async function openFolder(folder: string, flags: GenerateFlags): Promise<Model> 
   const { openModel } = await import("../../runtime/open-model.ts");
   const beside = join(folder, "tokenizer.json");
   const tokenizer = flags.tokenizer ?? ((await exists(beside)) ? beside : undefined);
-  const source = isCompiled ? folderSource(folder) : await compileForServing(spec);
+  const source = isCompiled ? folderSource(folder) : await compileForServing(spec, device);
   const model = await openModel(source, {
     ...options,
     ...(tokenizer === undefined ? {} : { tokenizer }),

@@ -85,7 +85,7 @@ async function openForTraining(path: string, spec: Spec, folder: RunFolder, flag
   const { openModel } = await import("../../runtime/open-model.ts");
   const tokenizer = spec.data?.tokenizer;
   const isFile = tokenizer !== undefined && tokenizer !== "bytes";
-  const source = await compileInMemory(spec);
+  const source = await compileInMemory(spec, {}, device);
   return openModel(source, { ...options, ...(isFile ? { tokenizer: resolve(dirname(path), tokenizer) } : {}) });
 }
 

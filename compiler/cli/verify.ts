@@ -150,9 +150,10 @@ async function openTrained(spec: Spec, flags: VerifyFlags): Promise<Model> {
   }
   const { compileInMemory } = await import("./compile-in-memory.ts");
   const { openModel } = await import("../../runtime/open-model.ts");
-  const source = await compileInMemory(spec, { givesHidden: true });
+  const { name: device } = chooseDevice(flags.device);
+  const source = await compileInMemory(spec, { givesHidden: true }, device);
   const threads = flags.threads === undefined ? {} : { threads: flags.threads };
-  return openModel(source, { device: chooseDevice(flags.device).name, ...threads });
+  return openModel(source, { device, ...threads });
 }
 
 const oracleTokens = 16;

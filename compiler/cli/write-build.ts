@@ -40,7 +40,7 @@ function earlierFiles(folder: string): string[] {
   const further = Object.values(furtherManifests).filter((file) => kernelsOf(folder, file) !== undefined);
   const kernels = [marker, ...further].flatMap((file) => kernelsOf(folder, file) ?? []);
   const unedited = kernels.filter(({ file, sha256 }) => {
-    if (!/^(wasm\/[A-Za-z0-9_]+\.wat|wgsl\/[A-Za-z0-9_.]+\.wgsl)$/.test(file)) return false;
+    if (!/^(wasm\/[A-Za-z0-9_]+\.wat|wgsl(-soft)?\/[A-Za-z0-9_.]+\.wgsl)$/.test(file)) return false;
     const text = readOrUndefined(join(folder, file));
     return text !== undefined && createHash("sha256").update(text).digest("hex") === sha256;
   });

@@ -32,14 +32,14 @@ interface Draft {
 }
 
 export function renderKernels(plan: TargetPlan, spec: string): KernelFiles {
-  const { name: target } = plan.target;
+  const { id, name: target } = plan.target;
   const { extension, mark } = languages[target];
   const collection = new Collection(target);
   for (const program of plan.programs) for (const launch of program.waves.flat()) collection.add(launch);
   const files = collection.drafts.map(({ kernel, code, uses }): KernelFile => {
     const text = `${headerText(kernel, uses, spec, { target, extension, mark })}\n${code}`;
     const { name } = kernel.facts;
-    return { name, file: `${target}/${name}.${extension}`, text, sha256: sha256(text), kernel };
+    return { name, file: `${id}/${name}.${extension}`, text, sha256: sha256(text), kernel };
   });
   return { files, indexOf: (kernel) => collection.indexOf(kernel) };
 }

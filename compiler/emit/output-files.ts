@@ -14,26 +14,38 @@ export interface OutputFile {
   readonly content: string | Uint8Array;
 }
 
-/** The parts of a build that files are made of. */
-export interface BuildParts {
-  readonly spec: Spec;
+/** What of a build is one target's. */
+export interface TargetParts {
+  readonly plan: { readonly target: { readonly id: string } };
   readonly kernels: readonly KernelFile[];
   readonly manifest: Manifest;
+}
+
+/** The parts of a build that files are made of. */
+export interface BuildParts extends TargetParts {
+  readonly spec: Spec;
   readonly programs: { readonly model: { readonly parameters: readonly Parameter[] } };
 }
 
-/** What a person reads and compares: kernels, the normal form of the spec, the manifest. */
-export function textFiles({ spec, kernels, manifest }: BuildParts): OutputFile[] {
+/** What a manifest is called: that of wasm, which every build has, is the one that a folder is known by. */
+const manifestFile = (target: string): string => (target === "wasm" ? "manifest.json" : `manifest.${target}.json`);
+
+/** What a person reads and compares: kernels of all targets, the normal form of the spec, the manifests. */
+export function textFiles(parts: BuildParts, others: readonly TargetParts[] = []): OutputFile[] {
+  const targets = [...others, parts];
   return checked([
-    ...kernels.map(({ file, text }) => ({ path: file, content: text })),
-    { path: "normalized.yaml", content: normalizeSpec(spec) },
-    { path: "manifest.json", content: manifestText(manifest) },
+    ...targets.flatMap(({ kernels }) => kernels.map(({ file, text }) => ({ path: file, content: text }))),
+    { path: "normalized.yaml", content: normalizeSpec(parts.spec) },
+    ...targets.map(({ plan, manifest }) => ({
+      path: manifestFile(plan.target.id),
+      content: manifestText(manifest),
+    })),
   ]);
 }
 
 /** All of it: the texts, the assembled kernels, and the bindings in TypeScript, JavaScript and declarations. */
-export async function outputFiles(parts: BuildParts): Promise<OutputFile[]> {
-  return checked([...textFiles(parts), await moduleFile(parts), ...(await bindingFiles(parts))]);
+export async function outputFiles(parts: BuildParts, others: readonly TargetParts[] = []): Promise<OutputFile[]> {
+  return checked([...textFiles(parts, others), await moduleFile(parts), ...(await bindingFiles(parts))]);
 }
 
 export async function moduleFile({ manifest, kernels }: BuildParts): Promise<OutputFile> {

@@ -13,6 +13,8 @@ export type Skeletons = {
 };
 
 export interface Target {
+  /** What users and files call it. */
+  readonly id: string;
   readonly name: TargetName;
   /** What tells apart several ways to compile for one language. */
   readonly profile: string | undefined;

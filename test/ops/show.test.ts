@@ -6,7 +6,7 @@ import { graphsOf } from "./case-graphs.ts";
 import { opCases } from "./cases.ts";
 
 test("show", () => {
-  const profile = (process.env.PROFILE ?? "wgsl:soft") as "wgsl";
+  const profile = (process.env.PROFILE ?? "wgsl-soft") as "wgsl";
   for (const c of opCases
     .flatMap((c, i) => graphsOf(c, i))
     .filter((c) => new RegExp(process.env.OPS ?? "^rms").test(c.title))

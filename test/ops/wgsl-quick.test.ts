@@ -7,7 +7,7 @@ import { manifestOf, openGraphs } from "./on-device.ts";
 
 const all = opCases.flatMap((c, index) => graphsOf(c, index));
 const pattern = new RegExp(process.env.OPS ?? ".");
-const profile = (process.env.PROFILE ?? "wgsl:soft") as "wgsl" | "wgsl:soft";
+const profile = (process.env.PROFILE ?? "wgsl-soft") as "wgsl" | "wgsl-soft";
 const target = targets[profile];
 const possible: CaseGraph[] = [];
 for (const c of all.filter((c) => pattern.test(c.title))) {

@@ -46,6 +46,7 @@ const skeletons: Skeletons = {
 };
 
 export const wasm: Target = {
+  id: "wasm",
   name: "wasm",
   profile: undefined,
   skeletons,

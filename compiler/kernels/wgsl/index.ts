@@ -34,7 +34,7 @@ const skeletons: Skeletons = {
   working_copy: planWorkingCopy,
 };
 
-const common: Omit<Target, "profile"> = {
+const common: Omit<Target, "id" | "profile"> = {
   name: "wgsl",
   skeletons,
   layoutOf: rowsLayout,
@@ -44,5 +44,5 @@ const common: Omit<Target, "profile"> = {
   defaultTile: { rows: 64, columns: 64, depth: 16 },
 };
 
-export const gpu: Target = { ...common, profile: "gpu" };
-export const soft: Target = { ...common, profile: "soft" };
+export const gpu: Target = { ...common, id: "wgsl", profile: "gpu" };
+export const soft: Target = { ...common, id: "wgsl-soft", profile: "soft" };
