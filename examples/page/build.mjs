@@ -20,7 +20,11 @@ await build({
   build: { outDir: out, emptyOutDir: true, target: "es2023" },
 });
 const mspec = join(repository, "bin/mspec.mjs");
-execFileSync(process.execPath, [mspec, "compile", join(here, "model.yaml"), "-o", join(out, "model")], {
-  stdio: "inherit",
-});
+execFileSync(
+  process.execPath,
+  [mspec, "compile", join(here, "model.yaml"), "-o", join(out, "model"), "--target", "wgsl", "wgsl-soft"],
+  {
+    stdio: "inherit",
+  },
+);
 copyFileSync(join(repository, "templates/init/corpus/lincoln-1862.txt"), join(out, "text.txt"));
