@@ -36,6 +36,14 @@ export interface Device {
   close(): Promise<void>;
 }
 
+/** How the wasm device is opened. */
+export interface WasmOptions {
+  /** Threads; as many as the machine has cores, unless said otherwise. */
+  readonly threads?: number;
+  /** What messages call the module; the manifest's name of it unless given. */
+  readonly modulePath?: string;
+}
+
 export interface ReadOptions {
   readonly program?: string;
   readonly first?: number;

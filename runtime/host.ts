@@ -2,8 +2,7 @@
 // Node has one, a page another; tests put a disk that fails in its place.
 
 import type { Manifest } from "./contract.ts";
-import type { Device } from "./device.ts";
-import type { WasmOptions } from "./devices/wasm.ts";
+import type { Device, WasmOptions } from "./device.ts";
 import type { Disk } from "./files/disk.ts";
 import type { ProcessTable } from "./files/run-lock.ts";
 import type { RunFolder } from "./train/run-folder.ts";

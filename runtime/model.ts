@@ -2,9 +2,11 @@
 
 import type { BuildSource } from "./build-source.ts";
 import type { Manifest, ManifestParameter } from "./contract.ts";
-import { type TokenStream, TokenStreamBuilder } from "./data/token-stream.ts";
+import { encodeDocuments, type TokenStream } from "./data/token-stream.ts";
 import type { StreamingDecoder, Tokenizer } from "./data/tokenizer.ts";
 import type { Device } from "./device.ts";
+import { blobReader } from "./files/blob-reader.ts";
+import type { FileReader } from "./files/disk.ts";
 import { openSafetensors } from "./files/safetensors.ts";
 import type { Host } from "./host.ts";
 import { initialValues } from "./initial-weights.ts";
@@ -146,22 +148,29 @@ export class Model {
     );
   }
 
-  /** Loads all parameters from a safetensors file, or none: see `model/weights-differ`. */
-  loadWeights(path: string): Promise<void> {
-    return this.#alone("loadWeights", () => this.#loadWeights(path));
+  /**
+   * Loads all parameters from a safetensors file, or none: see `model/weights-differ`. In a page a path is an address, or
+   * the file that somebody chose stands for it.
+   */
+  loadWeights(from: string | Blob): Promise<void> {
+    return this.#alone("loadWeights", () => this.#loadWeights(from));
   }
 
-  async #loadWeights(path: string): Promise<void> {
-    const stat = await this.host.disk.stat(path);
-    if (stat === undefined) throw messages.missingWeights(path);
-    if (stat.kind !== "file") throw messages.notAFile("weights", path);
-    const reader = await this.host.disk.openRead(path);
+  async #loadWeights(from: string | Blob): Promise<void> {
+    const reader = typeof from === "string" ? await this.#openWeights(from) : blobReader(from, nameOf(from));
     try {
       const file = await openSafetensors(reader);
-      await this.#setParameters(await readWeights(file, path, this.manifest.parameters));
+      await this.#setParameters(await readWeights(file, reader.path, this.manifest.parameters));
     } finally {
       await reader.close();
     }
+  }
+
+  async #openWeights(path: string): Promise<FileReader> {
+    const stat = await this.host.disk.stat(path);
+    if (stat === undefined) throw messages.missingWeights(path);
+    if (stat.kind !== "file") throw messages.notAFile("weights", path);
+    return this.host.disk.openRead(path);
   }
 
   /** Trains as the spec says; a model without weights begins with the spec's initial ones. */
@@ -186,7 +195,7 @@ export class Model {
       const { training, name, model } = this.manifest;
       if (training === undefined) throw messages.notTrained(name);
       this.#checkWeights();
-      const stream = "tokens" in text ? text : this.#encode(text);
+      const stream = "tokens" in text ? text : encodeDocuments(this.tokenizer, text);
       checkTokens(stream.tokens, model.vocab);
       return evaluateStream(this.device, training, stream);
     });
@@ -369,16 +378,12 @@ export class Model {
     return parameter;
   }
 
-  #encode(documents: readonly string[]): TokenStream {
-    const builder = new TokenStreamBuilder(this.tokenizer.endOfText);
-    for (const document of documents) builder.add(this.tokenizer.encode(document));
-    return builder.finish();
-  }
-
   #checkWeights(): void {
     if (!this.#hasWeights) throw messages.noWeights();
   }
 }
+
+const nameOf = (blob: Blob): string => ("name" in blob ? String(blob.name) : "the weights");
 
 /** An option that is given as undefined is not given. */
 function withoutUndefined(sampling: Partial<Sampling>): Partial<Sampling> {

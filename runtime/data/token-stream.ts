@@ -2,6 +2,7 @@
 
 import { permute, streams } from "../random.ts";
 import { IdList } from "./id-list.ts";
+import type { Tokenizer } from "./tokenizer.ts";
 
 export interface TokenStream {
   readonly tokens: Int32Array;
@@ -30,6 +31,16 @@ export class TokenStreamBuilder {
   finish(): TokenStream {
     return { tokens: this.#tokens.take(), documentStarts: this.#starts.take() };
   }
+}
+
+/** Documents as tokens, each with the token behind it that ends it, where the tokenizer has one. */
+export function encodeDocuments(
+  tokenizer: Pick<Tokenizer, "encode" | "endOfText">,
+  documents: readonly string[],
+): TokenStream {
+  const builder = new TokenStreamBuilder(tokenizer.endOfText);
+  for (const document of documents) builder.add(tokenizer.encode(document));
+  return builder.finish();
 }
 
 /** The tokens of a document, with its separator. */

@@ -10,18 +10,11 @@ import type {
   ManifestProgram,
   ManifestTensor,
 } from "../contract.ts";
-import type { Counts, Device, LaunchReport, ReadOptions, WantedTensor } from "../device.ts";
+import type { Counts, Device, LaunchReport, ReadOptions, WantedTensor, WasmOptions } from "../device.ts";
 import { evaluateExpression, namesOf } from "../expression.ts";
 import { copyIn, copyOut, elementCount, MemoryMap, type MemoryViews, memoryViews, tensorsOf } from "../memory-map.ts";
 import * as messages from "../messages/device.ts";
 import { badModule } from "../messages/model.ts";
-
-export interface WasmOptions {
-  /** Threads; as many as the machine has cores, unless said otherwise. */
-  readonly threads?: number;
-  /** What messages call the module; the manifest's name of it unless given. */
-  readonly modulePath?: string;
-}
 
 /** The most that one linear memory can hold: 4 GiB. */
 const mostPages = 65_536;

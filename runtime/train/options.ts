@@ -9,8 +9,11 @@ export interface TrainOptions {
   readonly folder?: string | RunFolder;
   /** The folder that the data's patterns are relative to; the working folder unless given. */
   readonly base?: string;
-  /** Tokens instead of the files that the spec names. */
-  readonly corpus?: Split;
+  /**
+   * Tokens, or documents, instead of the files that the spec names. Of documents the part that the spec says is set aside
+   * for validation.
+   */
+  readonly corpus?: Split | readonly string[];
   /** A JSON file with the offsets of every step's sequences. */
   readonly order?: string;
   /** Go on behind the folder's newest complete checkpoint. */

@@ -4,7 +4,7 @@ import type { BuildSource } from "../build-source.ts";
 import type { Manifest, ManifestTraining } from "../contract.ts";
 import { checkTrainingLength, checkValidationLength } from "../data/batches.ts";
 import { type Corpus, checkSameFiles, readCorpus } from "../data/corpus.ts";
-import type { Split } from "../data/token-stream.ts";
+import { encodeDocuments, type Split, splitForValidation } from "../data/token-stream.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { Device } from "../device.ts";
 import { targetOfDevice } from "../device-targets.ts";
@@ -145,9 +145,9 @@ class Run {
   async #readCorpus(): Promise<Pick<Data, "corpus" | "files">> {
     const { host, manifest } = this.#model;
     if (this.#options.corpus !== undefined) {
-      const { train, validation } = this.#options.corpus;
-      for (const { tokens } of [train, validation]) checkTokens(tokens, manifest.model.vocab);
-      return { corpus: this.#options.corpus, files: [] };
+      const corpus = this.#splitOf(this.#options.corpus);
+      for (const { tokens } of [corpus.train, corpus.validation]) checkTokens(tokens, manifest.model.vocab);
+      return { corpus, files: [] };
     }
     if (manifest.data === undefined) throw noData();
     const base = this.#options.base ?? ".";
@@ -163,6 +163,13 @@ class Run {
     // A run that resumes from another working folder finds the same files.
     const files = corpus.files.map((file) => ({ ...file, path: relativeTo(base, file.path) }));
     return { corpus, files };
+  }
+
+  #splitOf(corpus: Split | readonly string[]): Split {
+    if ("train" in corpus) return corpus;
+    const { data } = this.#model.manifest;
+    const fraction = typeof data?.validation === "number" ? data.validation : 0;
+    return splitForValidation(encodeDocuments(this.#model.tokenizer(), corpus), fraction, this.#training.seed);
   }
 
   /** What a run never changes, as checksums. */
