@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import type { BuildSource } from "../../runtime/build-source.ts";
 import type { StreamingDecoder } from "../../runtime/data/tokenizer.ts";
+import type { DeviceName } from "../../runtime/device.ts";
 import type { Model } from "../../runtime/model.ts";
 import type { OpenRunOptions } from "../../runtime/open-run.ts";
 import { DiagnosticError } from "../source/diagnostic.ts";
@@ -11,7 +12,7 @@ import * as say from "../source/messages/train.ts";
 import { chooseDevice } from "./choose-device.ts";
 import { endTokensOf } from "./end-tokens.ts";
 import { realFlag, threadsFlag, wholeFlag } from "./number-flags.ts";
-import { deviceFlag, type deviceNames } from "./spec-flags.ts";
+import { deviceFlag } from "./spec-flags.ts";
 
 interface GenerateFlags {
   readonly prompt?: string;
@@ -24,7 +25,7 @@ interface GenerateFlags {
   readonly drafts: boolean;
   readonly weights?: string;
   readonly tokenizer?: string;
-  readonly device?: (typeof deviceNames)[number];
+  readonly device?: DeviceName;
   readonly threads?: number;
 }
 
@@ -118,7 +119,7 @@ function refuseFlagsOfCompiled(folder: string, isFolder: boolean, { weights, tok
 /** A run folder has checkpoints, a compiled model a manifest, an imported one its spec; weights lie beside both. */
 async function openFolder(folder: string, flags: GenerateFlags): Promise<Model> {
   const options: OpenRunOptions = {
-    device: chooseDevice(flags.device).name,
+    device: (await chooseDevice(flags.device)).name,
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
   };
   const { nodeHost, folderSource } = await import("../../runtime/node-host.ts");
