@@ -12,7 +12,7 @@ import * as say from "../source/messages/train.ts";
 import { chooseDevice } from "./choose-device.ts";
 import { endTokensOf } from "./end-tokens.ts";
 import { realFlag, threadsFlag, wholeFlag } from "./number-flags.ts";
-import { deviceFlag, type deviceNames } from "./spec-flags.ts";
+import { deviceFlag } from "./spec-flags.ts";
 
 interface GenerateFlags {
   readonly prompt?: string;
@@ -25,7 +25,7 @@ interface GenerateFlags {
   readonly drafts: boolean;
   readonly weights?: string;
   readonly tokenizer?: string;
-  readonly device?: (typeof deviceNames)[number];
+  readonly device?: DeviceName;
   readonly threads?: number;
 }
 
@@ -118,7 +118,7 @@ function refuseFlagsOfCompiled(folder: string, isFolder: boolean, { weights, tok
 
 /** A run folder has checkpoints, a compiled model a manifest, an imported one its spec; weights lie beside both. */
 async function openFolder(folder: string, flags: GenerateFlags): Promise<Model> {
-  const { name: device } = chooseDevice(flags.device);
+  const { name: device } = await chooseDevice(flags.device);
   const options: OpenRunOptions = {
     device,
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
