@@ -28,7 +28,7 @@ export async function matmuls() {
     const x = builder.give("x", tensor("f32", size("rows"), size("in")), "state");
     const w = builder.give("w", tensor("f32", size("out"), size("in")), "state");
     const [y] = emitterFor(builder).emit(ops.get("linear"), [x, w], { accumulates: false }, place);
-    const device = await openGraphs([builder.build(new Map([["y", y]]))], 1);
+    const device = await openGraphs([builder.build(new Map([["y", y]]))], { threads: 1 });
     const flops = 2 * n ** 3;
     const [own, peers] = [/** @type {number[]} */ ([]), /** @type {number[]} */ ([])];
     for (let round = 0; round < 5; round++) {
@@ -84,7 +84,7 @@ async function formulaGraph(rows, width) {
 /** GB/s of the compulsory traffic of formula kernels without transcendentals, beside a copy, on one thread. */
 export async function formulas() {
   const [rows, width] = [512, 1024];
-  const device = await openGraphs([await formulaGraph(rows, width)], 1);
+  const device = await openGraphs([await formulaGraph(rows, width)], { threads: 1 });
   /** Matrices read and written per run. */
   const traffic = new Map([
     ["add", 3],

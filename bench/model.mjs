@@ -1,5 +1,5 @@
 // @ts-check
-// Opens graphs and specs on the wasm device for measurements: weights and data are random, only time and memory matter.
+// Opens graphs and specs on a device for measurements: weights and data are random, only time and memory matter.
 
 import { performance } from "node:perf_hooks";
 
@@ -20,21 +20,55 @@ export function generator(seed = 1) {
 }
 
 /**
- * Compiles a spec and opens it with random weights and one random micro-batch.
- * @param {string} path @param {number} threads @param {string[]} overrides
+ * Where something is measured.
+ * @typedef {{ device?: import("../runtime/device.ts").DeviceName, threads?: number }} Where
  */
-export async function openSpec(path, threads, overrides = []) {
-  const [{ readSpecFile }, { compile }, { assemble }, { openWasm }, { ropeTable }] = await Promise.all([
+
+/**
+ * @param {{ kernels: readonly { file: string, text: string }[], manifest: import("../runtime/contract.ts").Manifest }} build
+ * @param {Where} where
+ */
+export async function openBuild({ kernels, manifest }, { device = "wasm", threads = 2 } = {}) {
+  if (device === "wasm") {
+    const [{ assemble }, { openWasm }] = await Promise.all([
+      load("compiler/emit/assemble.js"),
+      load("runtime/devices/wasm.js"),
+    ]);
+    return openWasm(manifest, await assemble(kernels), { threads });
+  }
+  const [{ openWebGpu }, { openDawn }] = await Promise.all([
+    load("runtime/devices/webgpu.js"),
+    load("runtime/devices/node-dawn.js"),
+  ]);
+  const isSoftware = device === "webgpu:software";
+  const texts = new Map(kernels.map(({ file, text }) => [file, text]));
+  const readText = async (/** @type {string} */ file) => texts.get(file) ?? "";
+  return openWebGpu(manifest, readText, { gpu: await openDawn({ isSoftware }), isSoftware });
+}
+
+/** What a device's kernels are compiled for. @param {Where} where */
+export async function targetOf({ device = "wasm" }) {
+  const [{ targets }, { targetOfDevice }] = await Promise.all([
+    load("compiler/kernels/targets.js"),
+    load("runtime/device-targets.js"),
+  ]);
+  return targets[targetOfDevice[device]];
+}
+
+/**
+ * Compiles a spec and opens it with random weights and one random micro-batch.
+ * @param {string} path @param {Where} where @param {string[]} overrides
+ */
+export async function openSpec(path, where, overrides = []) {
+  const [{ readSpecFile }, { compile }, { ropeTable }] = await Promise.all([
     load("compiler/spec/read.js"),
     load("compiler/compile.js"),
-    load("compiler/emit/assemble.js"),
-    load("runtime/devices/wasm.js"),
     load("runtime/constants.js"),
   ]);
   const { spec, diagnostics } = readSpecFile(path, overrides);
   if (spec === undefined) throw new Error(diagnostics.map((/** @type {{claim: string}} */ d) => d.claim).join("\n"));
-  const build = compile(spec);
-  const device = await openWasm(build.manifest, await assemble(build.kernels), { threads });
+  const build = compile(spec, undefined, {}, await targetOf(where));
+  const device = await openBuild(build, where);
   fillModel(device, build.manifest, ropeTable);
   await device.run("derive");
   return { device, manifest: build.manifest };
@@ -81,22 +115,21 @@ function fillModel(device, manifest, ropeTable) {
 
 /**
  * Opens graphs of single operations; their given tensors get random values.
- * @param {import("../compiler/graph/graph.ts").Graph[]} graphs @param {number} threads
+ * @param {import("../compiler/graph/graph.ts").Graph[]} graphs @param {Where} where
+ * @param {{ rows: number, columns: number, depth: number }} [tile]
  */
-export async function openGraphs(graphs, threads) {
-  const [{ planTarget }, { renderKernels }, { targetManifest }, { assemble }, { openWasm }, { defaultMatmulTile }] =
-    await Promise.all([
-      load("compiler/kernels/program.js"),
-      load("compiler/emit/kernel-files.js"),
-      load("compiler/emit/manifest.js"),
-      load("compiler/emit/assemble.js"),
-      load("runtime/devices/wasm.js"),
-      load("compiler/kernels/tile.js"),
-    ]);
-  const plan = planTarget({ graphs, updates: new Set(), tileOf: () => ({ tile: defaultMatmulTile, key: undefined }) });
+export async function openGraphs(graphs, where, tile) {
+  const [{ planTarget }, { renderKernels }, { targetManifest }] = await Promise.all([
+    load("compiler/kernels/program.js"),
+    load("compiler/emit/kernel-files.js"),
+    load("compiler/emit/manifest.js"),
+  ]);
+  const target = await targetOf(where);
+  const tileOf = () => ({ tile: tile ?? target.defaultTile, key: undefined });
+  const plan = planTarget({ target, graphs, updates: new Set(), tileOf });
   const kernels = renderKernels(plan, "bench");
   const manifest = { ...targetManifest(plan, kernels), name: "bench", parameters: [] };
-  const device = await openWasm(manifest, await assemble(kernels.files), { threads });
+  const device = await openBuild({ kernels: kernels.files, manifest }, where);
   const random = generator();
   for (const { name, dims, arena, dtype } of manifest.tensors) {
     if (arena === "working" || dtype === "i32") continue;

@@ -15,7 +15,7 @@ const { performance } = globalThis;
 // Loading the compiler is start-up, as importing torch is for the twin.
 await import(new URL("../dist/compiler/compile.js", import.meta.url).href);
 const start = process.memoryUsage.rss();
-const { device, manifest } = await openSpec(path, Number(threads), overrides);
+const { device, manifest } = await openSpec(path, { threads: Number(threads) }, overrides);
 const tokens = manifest.training.micro * manifest.training.sequence;
 console.log("ready");
 for await (const line of createInterface({ input: process.stdin })) {

@@ -2,7 +2,7 @@
 // Trains the reference model of a fixture folder (config.json, init.safetensors, train_ref.py, curve.csv) on its text, in its
 // order and with its schedule: how far losses part from the recorded ones, and speed and memory beside the program itself,
 // steps in turns where python3 has torch.
-// node bench/train-ref.mjs FOLDER TEXT [steps] [threads]
+// node bench/train-ref.mjs FOLDER TEXT [steps] [threads] [device]
 
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -19,9 +19,9 @@ const dist = new URL("../dist/", import.meta.url);
 /** @param {string} path */
 const load = (path) => import(new URL(path, dist).href);
 
-const [folder, text, wanted = "300", threads = "2"] = process.argv.slice(2);
+const [folder, text, wanted = "300", threads = "2", where = "wasm"] = process.argv.slice(2);
 if (text === undefined) {
-  process.stderr.write("node bench/train-ref.mjs FOLDER TEXT [steps] [threads]\n");
+  process.stderr.write("node bench/train-ref.mjs FOLDER TEXT [steps] [threads] [device]\n");
   exit(2);
 }
 const [vocab, sequence, sequences, steps] = [256, 256, 8, Number(wanted)];
@@ -74,22 +74,17 @@ function batchOf(bytes, offsets) {
 }
 
 async function openModel() {
-  const [{ readSpec }, { SourceText }, { compile }, { assemble }, { memorySource }, open] = await Promise.all([
+  const [{ readSpec }, { SourceText }, { compileInMemory }, open] = await Promise.all([
     load("compiler/spec/read.js"),
     load("compiler/source/text.js"),
-    load("compiler/compile.js"),
-    load("compiler/emit/assemble.js"),
-    load("runtime/build-source.js"),
-    load("runtime/open-model.js"),
+    load("compiler/cli/compile-in-memory.js"),
+    load("runtime/index.js"),
   ]);
   const read = readSpec(new SourceText("train-ref.mspec.yaml", spec));
   if (read.spec === undefined)
     throw new Error(read.diagnostics.map((/** @type {{claim: string}} */ d) => d.claim).join("\n"));
-  const build = compile(read.spec);
-  const files = new Map([["manifest.json", JSON.stringify(build.manifest)]]);
-  for (const kernel of build.kernels) files.set(kernel.file, kernel.text);
-  files.set(build.manifest.module, await assemble(build.kernels));
-  return open.openModel(memorySource(files), { threads: Number(threads) });
+  const source = await compileInMemory(read.spec, {}, where);
+  return open.openModel(source, { device: where, threads: Number(threads) });
 }
 
 /** The start weights under our names. */
@@ -196,8 +191,12 @@ function printSpeed(name, { ms, cpu }, memory) {
     `${name}: ${ms.toFixed(1)} ms and ${cpu.toFixed(1)} ms of CPU per step, ${speed} tokens/s, ${memory.toFixed(0)} MiB above start-up\n`,
   );
 }
+if (ours.length <= 3) {
+  await model.close();
+  exit(0);
+}
 const own = medians(ours);
-printSpeed(`mspec, wasm, ${threads} threads`, own, (process.resourceUsage().maxRSS * 1024 - start) / 2 ** 20);
+printSpeed(`mspec, ${device.description}`, own, (process.resourceUsage().maxRSS * 1024 - start) / 2 ** 20);
 if (theirs.length > 3) {
   const other = medians(theirs);
   printSpeed(`PyTorch ${version}, 2 threads`, other, theirs[theirs.length - 1].peak);
