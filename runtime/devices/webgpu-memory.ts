@@ -3,7 +3,7 @@
 import type { Manifest, ManifestTensor } from "../contract.ts";
 import { tensorBytes, tensorsOf } from "../memory-map.ts";
 import * as messages from "../messages/webgpu.ts";
-import { scalarArena } from "./webgpu-operands.ts";
+import { scalarArena, storageOf } from "./webgpu-operands.ts";
 import { type GpuResources, usage } from "./webgpu-resources.ts";
 
 /** So many readings may be under way at once; more wait. */
@@ -54,13 +54,15 @@ function checkLimits(manifest: Manifest, limits: GPUSupportedLimits, adapter: st
       throw messages.doesNotFit(manifest.name, `its ${name}`, bytes, limits.maxBufferSize, adapter);
     }
   }
-  const tensors = [...manifest.tensors, ...manifest.programs.flatMap((program) => program.tensors)];
-  for (const tensor of tensors) {
-    checkPitch(tensor);
-    const bytes = tensorBytes(tensor);
-    if (bytes <= limits.maxStorageBufferBindingSize) continue;
-    const most = limits.maxStorageBufferBindingSize;
-    throw messages.doesNotFit(manifest.name, `tensor ${tensor.name}`, bytes, most, adapter);
+  for (const program of manifest.programs) {
+    const tensors = tensorsOf(manifest, program);
+    for (const tensor of tensors.values()) checkPitch(tensor);
+    for (const launch of program.waves.flat()) {
+      for (const { tensor, bytes } of storageOf(launch, tensors, manifest.arenas)) {
+        const most = limits.maxStorageBufferBindingSize;
+        if (bytes > most) throw messages.doesNotFit(manifest.name, `tensor ${tensor}`, bytes, most, adapter);
+      }
+    }
   }
 }
 

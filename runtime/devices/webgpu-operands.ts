@@ -9,8 +9,9 @@ export const scalarArena = "scalars";
 /** Offsets of bindings are multiples of it on every adapter. */
 export const bindingAlignment = 256;
 
-/** A range of an arena's buffer. */
+/** A range of an arena's buffer, and whose it is. */
 export interface ArenaRange {
+  readonly tensor: string;
   readonly arena: string;
   readonly offset: number;
   readonly bytes: number;
@@ -43,13 +44,14 @@ function rangeOf(
   tensors: TensorsByName,
   arenas: Manifest["arenas"],
 ): ArenaRange {
-  if (name === scalarArena) return { arena: scalarArena, offset: 0, bytes: arenas[scalarArena] ?? 0 };
+  if (name === scalarArena) return { tensor: name, arena: scalarArena, offset: 0, bytes: arenas[scalarArena] ?? 0 };
   const tensor = named(tensors, name);
   const offset = tensor.offset + shift;
   if (offset % bindingAlignment !== 0) {
     throw new RangeError(`${name} is bound at byte ${offset}, which is no multiple of ${bindingAlignment}`);
   }
-  return { arena: tensor.arena, offset, bytes: bytes ?? Math.ceil((tensorBytes(tensor) - shift) / 4) * 4 };
+  const rest = Math.ceil((tensorBytes(tensor) - shift) / 4) * 4;
+  return { tensor: name, arena: tensor.arena, offset, bytes: bytes ?? rest };
 }
 
 /** The words of a launch's block, in order. */

@@ -149,7 +149,7 @@ export const lost = (adapter: string, program: string, reason: string): Fault =>
     kind: "environment",
     claim: `the GPU was lost: ${adapter}`,
     details: [reason, ...(program === "" ? [] : [`the last program that it was given is ${program}`])],
-    help: "resume from the last checkpoint",
+    help: "resume from the last checkpoint; if it is lost again at the same program, make train.batch.micro or serve.tokens smaller: drivers end what takes seconds",
   });
 
 export const noDevice = (adapter: string, cause: unknown): Fault =>
