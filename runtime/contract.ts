@@ -74,7 +74,12 @@ export interface ManifestParameter {
  * their order, of the uniform block behind them.
  */
 export type ManifestOperand =
-  | { readonly tensor: string; readonly offset?: number }
+  | {
+      readonly tensor: string;
+      readonly offset?: number;
+      /** wgsl: how many bytes are bound; without it all from the offset on. */
+      readonly bytes?: number;
+    }
   /** wasm: the address of a count, a number or what follows from the live counts; wgsl: the count. */
   | { readonly count: Expression }
   /** wgsl: where a scalar stands in the arena of scalars, which is bound as any tensor is; in elements. */

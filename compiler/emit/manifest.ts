@@ -89,9 +89,11 @@ function operandEntry(operand: Operand): ManifestOperand {
     case "scalar":
       return { scalar: operand.tensor.name };
     case "tensor":
-      return operand.offset === 0
-        ? { tensor: operand.tensor.name }
-        : { tensor: operand.tensor.name, offset: operand.offset };
+      return {
+        tensor: operand.tensor.name,
+        ...(operand.offset === 0 ? {} : { offset: operand.offset }),
+        ...(operand.bytes === undefined ? {} : { bytes: operand.bytes }),
+      };
   }
 }
 

@@ -9,7 +9,7 @@ export const bytesOf: Record<DType, number> = { f32: 4, bf16: 2, i32: 4 };
 export const unitRoundoff: Record<DType, number> = { f32: 2 ** -24, bf16: 2 ** -8, i32: 0 };
 
 /** A count that is known when a program runs: the name of a step value, or arithmetic on such. */
-export type LiveCount = number | string | readonly ["+" | "*" | "min" | "ceil_div", LiveCount, LiveCount];
+export type LiveCount = number | string | readonly ["+" | "-" | "*" | "min" | "max" | "ceil_div", LiveCount, LiveCount];
 
 export function printLive(live: LiveCount): string {
   if (typeof live !== "object") return String(live);
@@ -18,6 +18,8 @@ export function printLive(live: LiveCount): string {
   switch (operator) {
     case "+":
       return `${left} + ${right}`;
+    case "-":
+      return `${left} - ${right}`;
     case "*":
       return `${left} * ${right}`;
     default:

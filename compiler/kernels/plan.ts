@@ -73,6 +73,8 @@ export type Operand =
       readonly tensor: PlannedTensor;
       readonly access: Access;
       readonly offset: number;
+      /** wgsl: how much of it is bound; without it all from the offset on. */
+      readonly bytes?: number;
     }
   /** wasm: the address of a count; wgsl: a word that holds it. */
   | { readonly kind: "count"; readonly count: Count }

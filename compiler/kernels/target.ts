@@ -23,5 +23,7 @@ export interface Target {
   readonly arenaOf: (tensor: PlannedTensor) => Arena;
   /** Tensors are packed into pieces of an arena of at most so many bytes, unless one of them is larger. */
   readonly pieceBytes: number;
+  /** The most that a kernel may be given of one tensor: larger ones are cut into several launches. */
+  readonly bindingBytes: number;
   readonly defaultTile: MatmulTile;
 }

@@ -1,6 +1,6 @@
 // What a launch of a wgsl manifest binds: which ranges of which arenas, and the words of its block of parameters.
 
-import type { Expression, Manifest, ManifestLaunch, ManifestTensor } from "../contract.ts";
+import type { Expression, Manifest, ManifestLaunch, ManifestOperand, ManifestTensor } from "../contract.ts";
 import { tensorBytes } from "../memory-map.ts";
 
 /** The arena of all tensors without dimensions; as an operand, the arena itself. */
@@ -23,6 +23,8 @@ export function bindingsOf({ operands }: ManifestLaunch): { numStorage: number; 
   return { numStorage, numWords: bound.length - numStorage };
 }
 
+type BoundTensor = Extract<ManifestOperand, { readonly tensor: string }>;
+
 type TensorsByName = ReadonlyMap<string, ManifestTensor>;
 
 /** The ranges that a launch binds as storage, in order. */
@@ -32,18 +34,22 @@ export function storageOf(
   arenas: Manifest["arenas"],
 ): ArenaRange[] {
   return operands.flatMap((operand) =>
-    operand !== null && "tensor" in operand ? [rangeOf(operand.tensor, operand.offset ?? 0, tensors, arenas)] : [],
+    operand !== null && "tensor" in operand ? [rangeOf(operand, tensors, arenas)] : [],
   );
 }
 
-function rangeOf(name: string, shift: number, tensors: TensorsByName, arenas: Manifest["arenas"]): ArenaRange {
+function rangeOf(
+  { tensor: name, offset: shift = 0, bytes }: BoundTensor,
+  tensors: TensorsByName,
+  arenas: Manifest["arenas"],
+): ArenaRange {
   if (name === scalarArena) return { arena: scalarArena, offset: 0, bytes: arenas[scalarArena] ?? 0 };
   const tensor = named(tensors, name);
   const offset = tensor.offset + shift;
   if (offset % bindingAlignment !== 0) {
     throw new RangeError(`${name} is bound at byte ${offset}, which is no multiple of ${bindingAlignment}`);
   }
-  return { arena: tensor.arena, offset, bytes: Math.ceil((tensorBytes(tensor) - shift) / 4) * 4 };
+  return { arena: tensor.arena, offset, bytes: bytes ?? Math.ceil((tensorBytes(tensor) - shift) / 4) * 4 };
 }
 
 /** The words of a launch's block, in order. */

@@ -8,7 +8,10 @@ import { manifestOf, openGraphs } from "./on-device.ts";
 const all = opCases.flatMap((c, index) => graphsOf(c, index));
 const pattern = new RegExp(process.env.OPS ?? ".");
 const profile = (process.env.PROFILE ?? "wgsl-soft") as "wgsl" | "wgsl-soft";
-const target = targets[profile];
+const target =
+  process.env.BINDING === undefined
+    ? targets[profile]
+    : { ...targets[profile], bindingBytes: Number(process.env.BINDING) };
 const possible: CaseGraph[] = [];
 for (const c of all.filter((c) => pattern.test(c.title))) {
   try {

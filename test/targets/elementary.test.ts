@@ -1,10 +1,12 @@
-// Elementary functions of the wasm target against f64 over all magnitudes: the errors that the tolerance function counts on.
+// Elementary functions of every target against f64 over all magnitudes: the errors that the tolerance function counts on.
 
 import { expect, test } from "vitest";
 import { erf } from "../../compiler/formula/evaluate.ts";
 import { ELEMENT } from "../../compiler/formula/terms.ts";
 import { GraphBuilder } from "../../compiler/graph/graph.ts";
 import { dim, tensor } from "../../compiler/graph/types.ts";
+import { wasm } from "../../compiler/kernels/wasm/index.ts";
+import { soft } from "../../compiler/kernels/wgsl/index.ts";
 import { activation } from "../../compiler/ops/activation.ts";
 import { emitterFor } from "../../compiler/ops/index.ts";
 import { formulaFrom } from "../ops/case-parts.ts";
@@ -58,7 +60,9 @@ const functions: readonly (readonly [string, (x: number) => number, number])[] =
   ["sign(x)", Math.sign, 0],
 ];
 
-test.each(functions)("%s stays within its documented error", async (text, exact, allowed) => {
+const cases = ([wasm, soft] as const).flatMap((target) => functions.map((f) => [target.id, ...f, target] as const));
+
+test.each(cases)("on %s %s stays within its documented error", async (_, text, exact, allowed, target) => {
   const x = arguments_();
   const [rows, width] = [dim("rows", x.length / 64), dim("width", 64)];
   const builder = new GraphBuilder("elementary");
@@ -66,7 +70,7 @@ test.each(functions)("%s stays within its documented error", async (text, exact,
   const place = { path: "case", direction: "fprop", classes: [], key: "" } as const;
   const formula = formulaFrom(text, { x: [ELEMENT] });
   const [y] = emitterFor(builder).emit(activation, [input], { formula }, place);
-  const device = await openGraphs([builder.build(new Map([["y", y]]))], 1);
+  const device = await openGraphs([builder.build(new Map([["y", y]]))], 1, { target });
   device.write("x", x);
   await device.run("elementary");
   const got = await device.read("case.y", { program: "elementary" });

@@ -53,6 +53,7 @@ export const wasm: Target = {
   layoutOf: rowsLayout,
   arenaOf: arenaOfStorage,
   pieceBytes: Number.POSITIVE_INFINITY,
+  bindingBytes: Number.POSITIVE_INFINITY,
   // Rows of a fit into L2 beside a panel of b in L1; the depth is part of the result's bits.
   defaultTile: { rows: 64, columns: 256, depth: 256 },
 };

@@ -1,20 +1,22 @@
 // Plans formulas for wgsl: a thread per four elements where rows need no sums, else one thread or one workgroup per row; sums
 // over rows as partial sums and a second launch that adds them in order.
 
+import type { Operation } from "../../formula/lower.ts";
 import { type PhasePlan, phasesWithoutStash } from "../../formula/phases.ts";
 import { printFormula } from "../../formula/print.ts";
-import { type Extent, LANE } from "../../formula/terms.ts";
-import { dim, tensor, widthOf } from "../../graph/types.ts";
+import { type Extent, LANE, ROW } from "../../formula/terms.ts";
+import { dim, tensor as tensorType, widthOf } from "../../graph/types.ts";
 import { extentOfInput, extentOfOutput, type FormulaBinding, type PortView } from "../../ops/formula-binding.ts";
 import { describeNode, formulaFlops } from "../../ops/formula-op.ts";
 import type { FormulaRequest } from "../../ops/skeletons.ts";
 import { invariant } from "../../source/diagnostic.ts";
 import { formulaKernelName, operandName, rowsOfSpace } from "../formula-space.ts";
-import type { Access, PlannedTensor } from "../plan.ts";
+import type { Access, Count, PlannedTensor } from "../plan.ts";
 import { capacityOf, fixed, type NodePlanner, pitchOf } from "../planner.ts";
 import { throughF32 } from "./convert.ts";
 import type { WgslPort, WgslRows, WgslUse } from "./kernels.ts";
 import { isScalar, launchWgsl, type WgslOperand } from "./launch.ts";
+import { boundRows, countIn, type Piece, piecesOf, rowBytes, rowStep } from "./pieces.ts";
 
 /** Invocations of a workgroup where nothing asks for another number. */
 export const mapThreads = 64;
@@ -30,13 +32,15 @@ interface FormulaOperand {
   readonly tensor: PlannedTensor;
   access: Access;
   readonly uses: Set<WgslUse>;
+  /** How many formula rows one row of it stands for; undefined: it is no row's. */
+  readonly rowsEach: number | undefined;
 }
 
 class Operands {
   readonly entries: FormulaOperand[] = [];
 
   /** Each tensor stands once; the name is that of whoever came first. */
-  add(name: string, tensor: PlannedTensor, access: "read" | "write" | "part", uses: readonly WgslUse[]): string {
+  add({ name, tensor, access, uses, rowsEach }: FormulaOperand): string {
     const known = this.entries.find((entry) => entry.tensor === tensor);
     if (known !== undefined) {
       for (const use of uses) known.uses.add(use);
@@ -44,12 +48,23 @@ class Operands {
       return known.name;
     }
     const isTaken = this.entries.some((entry) => entry.name === name);
-    this.entries.push({ name: isTaken ? `${name}_out` : name, tensor, access, uses: new Set(uses) });
+    this.entries.push({ name: isTaken ? `${name}_out` : name, tensor, access, uses: new Set(uses), rowsEach });
     return this.entries[this.entries.length - 1].name;
   }
 
-  get list(): WgslOperand[] {
-    return this.entries.map(({ name, tensor, access, uses }) => ({ name, tensor, access, uses: [...uses].sort() }));
+  /** Bytes of each row that a formula row stands for: what pieces are cut by. */
+  get bytesPerRow(): number[] {
+    return this.entries.flatMap(({ tensor, rowsEach }) => {
+      return rowsEach === undefined || isScalar(tensor) ? [] : [rowBytes(tensor) / rowsEach];
+    });
+  }
+
+  /** What is bound where only a piece of the rows is computed. */
+  listOf(piece: Piece, isWhole: boolean): WgslOperand[] {
+    return this.entries.map(({ name, tensor, access, uses, rowsEach }) => ({
+      ...{ name, tensor, access, uses: [...uses].sort() },
+      ...(isWhole || rowsEach === undefined || isScalar(tensor) ? {} : boundRows(tensor, piece, rowsEach)),
+    }));
   }
 }
 
@@ -57,7 +72,7 @@ export function planFormula(planner: NodePlanner, { bindings }: FormulaRequest):
   // What several formulas write parts of in narrow words is put together in f32 first.
   const finishes: (() => void)[] = [];
   const through = new Map<PlannedTensor, PlannedTensor>();
-  const stored = (out: PlannedTensor, isWhole: boolean): PlannedTensor => {
+  const stored: StoredIn = (out, isWhole) => {
     if (isWhole || out.type.dtype !== "bf16") return out;
     const known = through.get(out);
     if (known !== undefined) return known;
@@ -70,66 +85,107 @@ export function planFormula(planner: NodePlanner, { bindings }: FormulaRequest):
   for (const finish of finishes) finish();
 }
 
-function launchFormula(
-  planner: NodePlanner,
-  binding: FormulaBinding,
-  stored: (out: PlannedTensor, isWhole: boolean) => PlannedTensor,
-): void {
+function launchFormula(planner: NodePlanner, binding: FormulaBinding, stored: StoredIn): void {
   const { lanes, groups } = binding;
   const plan = phasesWithoutStash(binding.formula);
-  const operands = new Operands();
   const rows = rowsOfSpace(planner, binding);
-  const inputs = binding.inputs.map((view): WgslPort => {
-    const from = planner.input(view.operand);
-    const port = portOf(binding, view, extentOfInput(binding, view.port), from, true);
-    const isPicked = plan.phases.some(({ rowValues, loop }) =>
-      [...rowValues, ...loop].some(({ op, input }) => op === "pick" && input === view.port),
-    );
-    const uses: WgslUse[] = [port.isAligned ? "load" : "at", ...(isPicked ? (["at"] as const) : [])];
-    return { ...port, operand: operands.add(operandName(binding.inputs, view), from, "read", uses) };
-  });
-  const sums: { readonly partials: PlannedTensor; readonly out: PlannedTensor }[] = [];
   const shape = shapeOf(planner, plan, binding);
+  const { operands, inputs, outputs, sums } = bindPorts(planner, binding, plan, stored, rows);
+  const isWorkgroup = shape.threadsPerRow > 1;
+  const vectors = Math.ceil(lanes.size / 4);
+  const capacity = capacityOf(rows);
+  // What a row is called by its number cannot be cut: the numbers would begin again.
+  const most = usesRowNumbers(plan) ? Number.POSITIVE_INFINITY : planner.target.bindingBytes;
+  // Sixteen rows of partial sums are a multiple of 256 bytes.
+  const step = sums.length === 0 ? rowStep : 16 * columnChunk;
+  const pieces = piecesOf(capacity, operands.bytesPerRow, most, step);
+  const flops = binding.part === undefined ? planner.op.flops(planner.node) : formulaFlops(binding, planner.node);
+  for (const piece of pieces) {
+    const count = countIn(rows, piece);
+    launchWgsl(planner, {
+      template: "formula",
+      said: saidOf(planner, binding),
+      tile: tileText(shape),
+      operands: operands.listOf(piece, pieces.length === 1),
+      counts: [{ name: "rows", count, what: "rows" }],
+      threads: isWorkgroup ? shape.threadsPerRow : mapThreads,
+      numbers: {},
+      formulas: { kind: "rows", rows: { plan, lanes: lanes.size, groups, inputs, outputs, ...shape } },
+      tiles: [
+        shape.isMap
+          ? { count, times: groups * vectors, per: mapThreads }
+          : { count, times: groups, per: shape.rowsPerTile * (isWorkgroup ? 1 : mapThreads) },
+      ],
+      flops: (flops * piece.rows) / capacity,
+    });
+  }
+  for (const { partials, out } of sums) finishColumnSum(planner, partials, out);
+}
+
+type StoredIn = (out: PlannedTensor, isWhole: boolean) => PlannedTensor;
+
+/** Sums over rows that a second launch finishes. */
+interface ColumnSums {
+  readonly partials: PlannedTensor;
+  readonly out: PlannedTensor;
+}
+
+interface BoundPorts {
+  readonly operands: Operands;
+  readonly inputs: readonly WgslPort[];
+  readonly outputs: readonly WgslPort[];
+  readonly sums: readonly ColumnSums[];
+}
+
+function bindPorts(
+  planner: NodePlanner,
+  binding: FormulaBinding,
+  plan: PhasePlan,
+  stored: StoredIn,
+  rows: Count,
+): BoundPorts {
+  const operands = new Operands();
+  const sums: ColumnSums[] = [];
+  const rowsEach = ({ extent }: WgslPort) => ((extent & ROW) === 0 ? undefined : 1);
+  const inputs = binding.inputs.map((view): WgslPort => {
+    const tensor = planner.input(view.operand);
+    const port = portOf(binding, view, extentOfInput(binding, view.port), tensor, true);
+    const uses: WgslUse[] = [port.isAligned ? "load" : "at", ...(isPicked(plan, view.port) ? (["at"] as const) : [])];
+    const name = operandName(binding.inputs, view);
+    const operand = operands.add({ name, tensor, access: "read", uses: new Set(uses), rowsEach: rowsEach(port) });
+    return { ...port, operand };
+  });
   const outputs = binding.outputs.map((view): WgslPort => {
     const extent = extentOfOutput(binding, view.port);
     const out = planner.output(view.operand);
-    const name = operandName(binding.outputs, view);
     if (extent === LANE) {
-      const chunks = Math.ceil((capacityOf(rows) * groups) / columnChunk);
-      const partials = planner.workspace(tensor("f32", dim("chunks", chunks), lanes));
+      const chunks = Math.ceil((capacityOf(rows) * binding.groups) / columnChunk);
+      const partials = planner.workspace(tensorType("f32", dim("chunks", chunks), binding.lanes));
       sums.push({ partials, out });
       const port = portOf(binding, view, extent, partials, false);
-      return { ...port, operand: operands.add(`${view.port}_parts`, partials, "write", ["load", "store"]) };
+      const uses = new Set<WgslUse>(["load", "store"]);
+      const each = columnChunk / binding.groups;
+      const name = `${view.port}_parts`;
+      return { ...port, operand: operands.add({ name, tensor: partials, access: "write", uses, rowsEach: each }) };
     }
-    const isWhole = portOf(binding, view, extent, out, false).isAligned;
-    const to = stored(out, isWhole);
-    const port = portOf(binding, view, extent, to, false);
+    const tensor = stored(out, portOf(binding, view, extent, out, false).isAligned);
+    const port = portOf(binding, view, extent, tensor, false);
     const access = binding.part === undefined ? "write" : "part";
-    return { ...port, operand: operands.add(name, to, access, [port.isAligned ? "store" : "put"]) };
+    const uses = new Set<WgslUse>([port.isAligned ? "store" : "put"]);
+    const name = operandName(binding.outputs, view);
+    return { ...port, operand: operands.add({ name, tensor, access, uses, rowsEach: rowsEach(port) }) };
   });
-  const isWorkgroup = shape.threadsPerRow > 1;
-  const vectors = Math.ceil(lanes.size / 4);
-  launchWgsl(planner, {
-    template: "formula",
-    said: saidOf(planner, binding),
-    tile: tileText(shape),
-    operands: operands.list,
-    counts: [{ name: "rows", count: rows, what: "rows" }],
-    threads: isWorkgroup ? shape.threadsPerRow : mapThreads,
-    numbers: {},
-    formulas: {
-      kind: "rows",
-      rows: { plan, lanes: lanes.size, groups, inputs, outputs, ...shape },
-    },
-    tiles: [
-      shape.isMap
-        ? { count: rows, times: groups * vectors, per: mapThreads }
-        : { count: rows, times: groups, per: shape.rowsPerTile * (isWorkgroup ? 1 : mapThreads) },
-    ],
-    flops: binding.part === undefined ? planner.op.flops(planner.node) : formulaFlops(binding, planner.node),
-  });
-  for (const { partials, out } of sums) finishColumnSum(planner, partials, out);
+  return { operands, inputs, outputs, sums };
 }
+
+const operationsOf = ({ phases }: PhasePlan): Operation[] =>
+  phases.flatMap(({ rowValues, loop }) => [...rowValues, ...loop]);
+
+const isPicked = (plan: PhasePlan, port: string): boolean =>
+  operationsOf(plan).some(({ op, input }) => op === "pick" && input === port);
+
+const usesRowNumbers = (plan: PhasePlan): boolean =>
+  operationsOf(plan).some(({ op, axis }) => (op === "index" || op === "count") && axis === ROW);
 
 /** How threads share the work; part of it is whether the target has barriers. */
 function shapeOf(

@@ -39,8 +39,9 @@ const common: Omit<Target, "id" | "profile"> = {
   skeletons,
   layoutOf: rowsLayout,
   arenaOf,
-  // The size of a buffer that every adapter grants.
+  // The sizes of a buffer and of a binding that every adapter grants.
   pieceBytes: 2 ** 28,
+  bindingBytes: 2 ** 27,
   defaultTile: { rows: 64, columns: 64, depth: 16 },
 };
 

@@ -13,6 +13,8 @@ export interface WgslOperand {
   readonly uses: readonly WgslUse[];
   /** Bytes from the tensor's start: a multiple of 256. */
   readonly offset?: number;
+  /** How much of it is bound; without it all from the offset on. */
+  readonly bytes?: number;
 }
 
 export interface WgslCount {
@@ -79,7 +81,9 @@ function bindingsOf(operands: readonly WgslOperand[]): { bindings: WgslBinding[]
   }
   return {
     bindings,
-    operands: bound.map(({ operand: { tensor, offset = 0 }, access }) => ({ kind: "tensor", tensor, access, offset })),
+    operands: bound.map(({ operand: { tensor, offset = 0, bytes }, access }) => {
+      return { kind: "tensor", tensor, access, offset, ...(bytes === undefined ? {} : { bytes }) };
+    }),
   };
 }
 

@@ -1,9 +1,10 @@
 // Elementary functions in WGSL. The built-in ones are too far off on some adapters (a log by 200 units, a tanh that is NaN
 // from 89 on), so these are the polynomials of the wasm target; errors are in units of roundoff (2^-24) and tested.
 
-export type ElementaryName = "exp" | "log" | "sigmoid" | "softplus" | "tanh" | "erf";
+export type ElementaryName = "sign" | "exp" | "log" | "sigmoid" | "softplus" | "tanh" | "erf";
 
 export const elementaryNames: ReadonlySet<ElementaryName> = new Set<ElementaryName>([
+  "sign",
   "exp",
   "log",
   "sigmoid",
@@ -50,6 +51,13 @@ const erfFar = [
   -0.0007318265270441771, 0.00022487842943519354, -6.57078271615319e-5, 1.0966289664793294e-5,
 ];
 
+const sign = ({ suffix, f }: Types): string[] => [
+  "/// The built-in sign may lose a NaN.",
+  `fn sign${suffix}(x: ${f}) -> ${f} {`,
+  `  return select(sign(x), x, is_nan${suffix}(x));`,
+  "}",
+];
+
 /** e^x = 2^n e^r with |r| <= ln 2 / 2, in two steps of 2^n so that neither end overflows before its time. */
 const exp = ({ suffix, f, i }: Types): string[] => [
   "/// e^x = 2^n e^r with |r| <= ln 2 / 2; 2^n in two factors, so that neither overflows before its time.",
@@ -92,12 +100,12 @@ const log = ({ suffix, f, i, u }: Types): string[] => [
   "  let square = f * f;",
   `  let small = f * square * ${polynomial("f", logTail)} + e * -2.1219444e-4;`,
   "  let value = (f + (small - square * 0.5)) + e * 0.693359375;",
-  // The logarithm of 0 is minus infinity: made of its bits at run time, as a constant one does not compile.
-  `  let infinity = bitcast<${f}>(max(bits, ${u}(0x7f800000u)));`,
+  // The logarithm of 0: made of bits at run time, as a constant infinity does not compile.
+  `  let minus_infinity = bitcast<${f}>(max(bits, ${u}(0xff800000u)));`,
   `  let is_zero = bits << ${f === "f32" ? "1u" : "vec4u(1u)"} < ${u}(0x1000000u);`,
   `  let is_odd = bits >= ${u}(0x7f800000u);`,
   `  let odd = select(x, bitcast<${f}>(bits | ${u}(0x7fc00000u)), bits > ${u}(0x80000000u));`,
-  `  return select(select(value, odd, is_odd), -infinity, is_zero);`,
+  `  return select(select(value, odd, is_odd), minus_infinity, is_zero);`,
   "}",
 ];
 
@@ -107,13 +115,21 @@ const sigmoid = ({ suffix, f }: Types): string[] => [
   "}",
 ];
 
-/** log1p(e) = log(w) + (e - (w - 1)) / w with w = 1 + e. */
+/** Of the series of artanh, in s²: 1 / (2 i + 1). The next term is below 2^-29 at s = 1/3. */
+const artanhSeries = Array.from({ length: 9 }, (_, i) => Math.fround(1 / (2 * i + 1)));
+
+/**
+ * log1p(e) = 2 artanh(e / (2 + e)) for e in [0, 1]. What adds up rounding errors, as on wasm, does not work here: compilers may
+ * take (1 + e) - 1 for e.
+ */
 const softplus = ({ suffix, f }: Types): string[] => [
-  "/// max(x, 0) + log1p(e) with e = e^-|x|; log1p(e) = log(w) + (e - (w - 1)) / w with w = 1 + e.",
+  "/// max(x, 0) + log1p(e) with e = e^-|x|; log1p(e) = 2 artanh(e / (2 + e)), and e - e^2 / 2 below 2^-12.",
   `fn softplus${suffix}(x: ${f}) -> ${f} {`,
   `  let e = exp${suffix}(-abs(x));`,
-  "  let w = 1.0 + e;",
-  `  return max(x, ${f}(0.0)) + (log${suffix}(w) + (e - (w - 1.0)) / w);`,
+  "  let s = e / (2.0 + e);",
+  "  let q = s * s;",
+  `  let far = 2.0 * s * ${polynomial("q", artanhSeries)};`,
+  `  return max(x, ${f}(0.0)) + select(far, e * (1.0 - 0.5 * e), e < ${f}(0.00024414062));`,
   "}",
 ];
 
@@ -148,10 +164,11 @@ const definitions: readonly {
 }[] = [
   { name: "is_nan", needs: [], lines: isNanLines },
   { name: "is_finite", needs: [], lines: isFiniteLines },
+  { name: "sign", needs: ["is_nan"], lines: sign },
   { name: "exp", needs: ["is_nan"], lines: exp },
   { name: "log", needs: [], lines: log },
   { name: "sigmoid", needs: ["exp", "is_nan"], lines: sigmoid },
-  { name: "softplus", needs: ["exp", "log", "is_nan"], lines: softplus },
+  { name: "softplus", needs: ["exp", "is_nan"], lines: softplus },
   { name: "tanh", needs: ["exp", "is_nan"], lines: tanh },
   { name: "erf", needs: ["exp", "is_nan"], lines: erf },
 ];

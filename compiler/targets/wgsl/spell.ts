@@ -233,7 +233,6 @@ export class Speller {
       case "abs":
       case "floor":
       case "sqrt":
-      case "sign":
         return atom(`${op}(${of(0).text})`);
       default:
         return this.#elementary(operation, of(0).text);
