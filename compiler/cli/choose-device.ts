@@ -1,10 +1,9 @@
 // Which devices are here, which one is taken, and why not the others.
 
 import { availableParallelism } from "node:os";
+import type { DeviceName } from "../../runtime/device.ts";
+import { Fault } from "../../runtime/fault.ts";
 import * as say from "../source/messages/doctor.ts";
-import type { deviceNames } from "./spec-flags.ts";
-
-type DeviceName = (typeof deviceNames)[number];
 
 export interface ChosenDevice {
   readonly name: DeviceName;
@@ -37,10 +36,46 @@ export async function hasFeature(feature: FeatureName): Promise<boolean> {
   }
 }
 
-/** The device that is asked for, or the best one that is here. */
-export function chooseDevice(asked: DeviceName | undefined): ChosenDevice {
+/**
+ * The device that is asked for, or the best one that is here: a GPU, or else the CPU; an adapter that only stands for a GPU
+ * has to be asked for. Errors, only of what is asked for: those of `findAdapter`.
+ */
+export async function chooseDevice(asked: DeviceName | undefined): Promise<ChosenDevice> {
+  if (asked === "webgpu" || asked === "webgpu:software") await findAdapter(asked);
   if (asked !== undefined) return { name: asked, because: say.askedFor };
-  return { name: "wasm", because: say.embeddedDefault };
+  const found = await orFault(findAdapter("webgpu"));
+  if (found instanceof Fault) return { name: "wasm", because: say.embeddedDefault };
+  return { name: "webgpu", because: say.isGpu(found.description) };
+}
+
+export interface FoundAdapter {
+  readonly adapter: GPUAdapter;
+  readonly description: string;
+}
+
+/**
+ * The adapter that a device of WebGPU runs on. Errors: `device/no-dawn`, `device/no-vulkan`, `device/no-software-driver`,
+ * `device/cache-unwritable`, `device/no-adapter`, `device/software-adapter`.
+ */
+export async function findAdapter(name: Exclude<DeviceName, "wasm">): Promise<FoundAdapter> {
+  // Who runs no model is spared the time of loading this.
+  const [{ openDawn }, { describeAdapter, requestAdapter }] = await Promise.all([
+    import("../../runtime/devices/node-dawn.ts"),
+    import("../../runtime/devices/webgpu-adapter.ts"),
+  ]);
+  const isSoftware = name === "webgpu:software";
+  const adapter = await requestAdapter(await openDawn({ isSoftware }), isSoftware);
+  return { adapter, description: describeAdapter(adapter.info) };
+}
+
+/** What is promised, or the fault that it ends in. */
+export async function orFault<Value>(promised: Promise<Value>): Promise<Value | Fault> {
+  try {
+    return await promised;
+  } catch (error) {
+    if (error instanceof Fault) return error;
+    throw error;
+  }
 }
 
 export const coreCount = (): number => availableParallelism();

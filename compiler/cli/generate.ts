@@ -12,7 +12,7 @@ import * as say from "../source/messages/train.ts";
 import { chooseDevice } from "./choose-device.ts";
 import { endTokensOf } from "./end-tokens.ts";
 import { realFlag, threadsFlag, wholeFlag } from "./number-flags.ts";
-import { deviceFlag, type deviceNames } from "./spec-flags.ts";
+import { deviceFlag } from "./spec-flags.ts";
 
 interface GenerateFlags {
   readonly prompt?: string;
@@ -25,7 +25,7 @@ interface GenerateFlags {
   readonly drafts: boolean;
   readonly weights?: string;
   readonly tokenizer?: string;
-  readonly device?: (typeof deviceNames)[number];
+  readonly device?: DeviceName;
   readonly threads?: number;
 }
 
@@ -116,13 +116,18 @@ function refuseFlagsOfCompiled(folder: string, isFolder: boolean, { weights, tok
   if (flag !== undefined) throw new DiagnosticError([say.onlyForCompiled(folder, flag)]);
 }
 
+/** What is asked for; or the best device that is here, if the build in `compiled` has kernels for it. */
+async function deviceFor(flags: GenerateFlags, compiled: string | undefined): Promise<DeviceName> {
+  const { name } = await chooseDevice(flags.device);
+  if (flags.device !== undefined || compiled === undefined) return name;
+  const { nodeHost } = await import("../../runtime/node-host.ts");
+  const { manifestFiles, targetOfDevice } = await import("../../runtime/device-targets.ts");
+  const isCompiledFor = (await nodeHost.disk.stat(join(compiled, manifestFiles[targetOfDevice[name]]))) !== undefined;
+  return isCompiledFor ? name : "wasm";
+}
+
 /** A run folder has checkpoints, a compiled model a manifest, an imported one its spec; weights lie beside both. */
 async function openFolder(folder: string, flags: GenerateFlags): Promise<Model> {
-  const { name: device } = chooseDevice(flags.device);
-  const options: OpenRunOptions = {
-    device,
-    ...(flags.threads === undefined ? {} : { threads: flags.threads }),
-  };
   const { nodeHost, folderSource } = await import("../../runtime/node-host.ts");
   const exists = async (path: string) => (await nodeHost.disk.stat(path)) !== undefined;
   const isFolder = (await nodeHost.disk.stat(folder))?.kind === "folder";
@@ -132,6 +137,11 @@ async function openFolder(folder: string, flags: GenerateFlags): Promise<Model> 
   const isRun = isFolder && (await exists(join(folder, "checkpoints")));
   const isModel = isFolder && !isCompiled && !isRun && (await exists(spec));
   const isImported = isModel && (flags.weights !== undefined || (await exists(join(folder, "model.safetensors"))));
+  const device = await deviceFor(flags, isImported ? undefined : isCompiled ? folder : join(folder, "compiled"));
+  const options: OpenRunOptions = {
+    device,
+    ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+  };
   if (!isCompiled && !isImported) {
     refuseFlagsOfCompiled(folder, isFolder, flags);
     const { openRun } = await import("../../runtime/open-run.ts");

@@ -2,13 +2,14 @@
 
 import { Option } from "commander";
 import picocolors from "picocolors";
+import type { DeviceName } from "../../runtime/device.ts";
 import { type Diagnostic, DiagnosticError } from "../source/diagnostic.ts";
 import { formatDiagnostics } from "../source/format-diagnostics.ts";
 import { readSpecFile } from "../spec/read.ts";
 import type { Spec } from "../spec/spec.ts";
 
 /** Devices that mspec can compile for and run on. */
-export const deviceNames = ["wasm"] as const;
+export const deviceNames = ["wasm", "webgpu", "webgpu:software"] as const satisfies readonly DeviceName[];
 
 export interface SpecFlags {
   readonly set: readonly string[];

@@ -2,6 +2,7 @@
 
 import { dirname, join, relative, resolve } from "node:path";
 import { type Command, Option } from "commander";
+import type { DeviceName } from "../../runtime/device.ts";
 import type { Model } from "../../runtime/model.ts";
 import type { TrainResult } from "../../runtime/train/options.ts";
 import type { RunFolder } from "../../runtime/train/run-folder.ts";
@@ -10,17 +11,23 @@ import type { Spec } from "../spec/spec.ts";
 import { chooseDevice } from "./choose-device.ts";
 import { compileInMemory } from "./compile-in-memory.ts";
 import { threadsFlag } from "./number-flags.ts";
-import { deviceFlag, type deviceNames, outFlag, readSpecOrThrow, setFlag } from "./spec-flags.ts";
+import { deviceFlag, outFlag, readSpecOrThrow, setFlag } from "./spec-flags.ts";
 
 interface TrainFlags {
   readonly data?: readonly string[];
   readonly out?: string;
-  readonly device?: (typeof deviceNames)[number];
+  readonly device?: DeviceName;
   readonly threads?: number;
   readonly resume?: true;
   readonly weights?: string;
   readonly order?: string;
   readonly set: readonly string[];
+}
+
+/** The flags, with the device that is taken. */
+interface TrainChoices extends TrainFlags {
+  readonly device: DeviceName;
+  readonly because: string;
 }
 
 export function addTrainVerb(program: Command): void {
@@ -41,6 +48,8 @@ export function addTrainVerb(program: Command): void {
 
 async function trainSpec(path: string, flags: TrainFlags): Promise<void> {
   const spec = readSpecOrThrow(path, { set: [...flags.set, ...dataOverride(path, flags.data)] });
+  const { name: device, because } = await chooseDevice(flags.device);
+  const choices = { ...flags, device, because };
   const [{ RunFolder }, { nodeHost }, { checkUse, outputFolder }] = await Promise.all([
     import("../../runtime/train/run-folder.ts"),
     import("../../runtime/node-host.ts"),
@@ -51,9 +60,9 @@ async function trainSpec(path: string, flags: TrainFlags): Promise<void> {
   const out = written.replace(/(?<=[^/\\])[/\\]+$/, "");
   const folder = await RunFolder.take(nodeHost, out);
   try {
-    const model = await openForTraining(path, spec, folder, flags);
+    const model = await openForTraining(path, spec, folder, choices);
     try {
-      await trainModel(path, spec, model, folder, flags);
+      await trainModel(path, spec, model, folder, choices);
     } finally {
       await model.close();
     }
@@ -70,10 +79,10 @@ function dataOverride(path: string, patterns: readonly string[] | undefined): st
 }
 
 /** A run that is resumed goes on with the kernels that it began with. */
-async function openForTraining(path: string, spec: Spec, folder: RunFolder, flags: TrainFlags): Promise<Model> {
+async function openForTraining(path: string, spec: Spec, folder: RunFolder, flags: TrainChoices): Promise<Model> {
   const { normalizeSpec } = await import("../spec/normalize.ts");
   if (flags.resume === true) await folder.checkSpec(normalizeSpec(spec));
-  const device = chooseDevice(flags.device).name;
+  const { device } = flags;
   const options = { device, ...(flags.threads === undefined ? {} : { threads: flags.threads }) };
   const { manifestFiles, targetOfDevice } = await import("../../runtime/device-targets.ts");
   const manifest = `compiled/${manifestFiles[targetOfDevice[device]]}`;
@@ -96,10 +105,16 @@ async function tokenizerPath(path: string, { data }: Spec, run: RunFolder | unde
   return hasCopy ? join(run.path, runNames.tokenizer) : resolve(dirname(path), data.tokenizer);
 }
 
-async function trainModel(path: string, spec: Spec, model: Model, folder: RunFolder, flags: TrainFlags): Promise<void> {
+async function trainModel(
+  path: string,
+  spec: Spec,
+  model: Model,
+  folder: RunFolder,
+  flags: TrainChoices,
+): Promise<void> {
   if (flags.weights !== undefined) await model.loadWeights(flags.weights);
   const { printFacts } = await import("./print-facts.ts");
-  printFacts(spec, model, chooseDevice(flags.device).because);
+  printFacts(spec, model, flags.because);
   const { TrainingProgress } = await import("./training-progress.ts");
   const progress = new TrainingProgress(process.stdout, folder.path);
   const { signal, letGo } = stopOnSignals((sentence) => progress.onWarning(sentence));

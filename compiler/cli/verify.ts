@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import type { Command } from "commander";
+import type { DeviceName } from "../../runtime/device.ts";
 import type { Family } from "../../runtime/files/hugging-face.ts";
 import type { Comparison, Verification } from "../../runtime/files/verify-errors.ts";
 import type { Reference, ReferenceBatches } from "../../runtime/files/verify-reference.ts";
@@ -10,11 +11,11 @@ import * as say from "../source/messages/verify.ts";
 import type { ModelSpec, Spec } from "../spec/spec.ts";
 import { chooseDevice } from "./choose-device.ts";
 import { threadsFlag } from "./number-flags.ts";
-import { deviceFlag, type deviceNames, readSpecOrThrow } from "./spec-flags.ts";
+import { deviceFlag, readSpecOrThrow } from "./spec-flags.ts";
 
 interface VerifyFlags {
   readonly reference: string;
-  readonly device?: (typeof deviceNames)[number];
+  readonly device?: DeviceName;
   readonly threads?: number;
   readonly all?: boolean;
   readonly oracle?: boolean;
@@ -150,7 +151,7 @@ async function openTrained(spec: Spec, flags: VerifyFlags): Promise<Model> {
   }
   const { compileInMemory } = await import("./compile-in-memory.ts");
   const { openModel } = await import("../../runtime/open-model.ts");
-  const { name: device } = chooseDevice(flags.device);
+  const { name: device } = await chooseDevice(flags.device);
   const source = await compileInMemory(spec, { givesHidden: true }, device);
   const threads = flags.threads === undefined ? {} : { threads: flags.threads };
   return openModel(source, { device, ...threads });

@@ -1,7 +1,7 @@
 // WebGPU in Node: Dawn, from the optional package `webgpu`. What a page has as `navigator.gpu` is made here.
 
 import * as messages from "../messages/webgpu.ts";
-import { useSoftwareDriver } from "./node-swiftshader.ts";
+import { needSoftwareVulkan, needVulkan } from "./node-vulkan.ts";
 
 export interface DawnOptions {
   /** A driver that computes on the CPU, for tests. */
@@ -11,7 +11,7 @@ export interface DawnOptions {
 /** Collected, it would take the process with it: adapters and devices do not keep it. */
 const kept = new Map<string, Promise<GPU>>();
 
-/** The entry to WebGPU. Errors: `device/no-dawn`, `device/no-software-driver`, `device/cache-unwritable`. */
+/** The entry to WebGPU; a process that has asked for the software driver finds no GPU any more. Errors: `device/no-dawn`, `device/no-vulkan`, `device/no-software-driver`, `device/cache-unwritable`. */
 export function openDawn({ isSoftware }: DawnOptions): Promise<GPU> {
   const key = isSoftware ? "software" : "hardware";
   const opened = kept.get(key) ?? open(isSoftware);
@@ -20,8 +20,8 @@ export function openDawn({ isSoftware }: DawnOptions): Promise<GPU> {
 }
 
 async function open(isSoftware: boolean): Promise<GPU> {
-  if (isSoftware) await useSoftwareDriver();
   const { create } = await loadDawn();
+  await (isSoftware ? needSoftwareVulkan() : needVulkan());
   // Pages get times in steps of 0.1 ms, for their visitors' sake; a launch takes less.
   return create(["disable-dawn-features=timestamp_quantization"]);
 }

@@ -4,22 +4,31 @@
 import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { constants, homedir } from "node:os";
+import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { brotliDecompressSync } from "node:zlib";
 import * as messages from "../messages/webgpu.ts";
 
+export const loaderName = "libvulkan.so.1";
+
 /** Makes the loader of Vulkan find a software driver. Errors: `device/no-software-driver`, `device/cache-unwritable`. */
 export async function useSoftwareDriver(): Promise<void> {
   if (process.env.VK_DRIVER_FILES !== undefined || process.env.VK_ICD_FILENAMES !== undefined) return;
-  const archive = await findArchive();
-  const folder = await unpackOnce(archive);
+  const folder = await unpackOnce(await findArchive());
   const driver = join(folder, "vk_swiftshader_icd.json");
   // Loaders before Vulkan 1.3.207 know only the older name.
   process.env.VK_DRIVER_FILES = driver;
   process.env.VK_ICD_FILENAMES = driver;
-  preloadLoader(join(folder, "libvulkan.so.1"));
 }
+
+/** The loader that comes with the software driver, where that is installed. */
+export const bundledLoader = (): Promise<string | undefined> =>
+  findArchive()
+    .then(unpackOnce)
+    .then(
+      (folder) => join(folder, loaderName),
+      () => undefined,
+    );
 
 async function findArchive(): Promise<string> {
   const packageName = "@sparticuz/chromium";
@@ -82,17 +91,5 @@ function* tarFiles(archive: Buffer): Generator<{ name: string; bytes: Buffer }> 
     if (isFile && !name.includes("/"))
       yield { name, bytes: archive.subarray(at + blockBytes, at + blockBytes + bytes) };
     at += blockBytes * (1 + Math.ceil(bytes / blockBytes));
-  }
-}
-
-/** Dawn asks the system for this library by name: one that is loaded already is found wherever it lies. */
-function preloadLoader(path: string): void {
-  const { RTLD_NOW, RTLD_GLOBAL } = constants.dlopen;
-  /** Keeps the library after the error; Node has no name for it. */
-  const noDelete = 0x1000;
-  try {
-    process.dlopen({ exports: {} }, path, RTLD_NOW | RTLD_GLOBAL | noDelete);
-  } catch {
-    // It is no module of Node, which is what the error says; it is loaded all the same.
   }
 }

@@ -3,7 +3,7 @@
 import * as messages from "../messages/webgpu.ts";
 
 /** Features that kernels, or diagnosis, make use of where they are there. */
-const usefulFeatures = ["timestamp-query", "subgroups", "shader-f16"] as const;
+export const usefulFeatures = ["timestamp-query", "subgroups", "shader-f16"] as const;
 
 /** Limits of which as much is asked for as there is: the defaults are those of telephones. */
 const raisedLimits = [
@@ -20,7 +20,7 @@ const raisedLimits = [
 /** Drivers that compute on the CPU; not every one of them says so by `isFallbackAdapter`. */
 const softwareNames = /swiftshader|llvmpipe|lavapipe|softpipe|basic render/i;
 
-export function isSoftwareAdapter({ info }: GPUAdapter): boolean {
+function isSoftwareAdapter({ info }: GPUAdapter): boolean {
   return info.isFallbackAdapter || softwareNames.test(describeAdapter(info));
 }
 

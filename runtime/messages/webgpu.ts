@@ -16,6 +16,14 @@ export const noDawn = (cause: unknown): Fault =>
     cause,
   });
 
+export const noVulkan = (missing: string): Fault =>
+  new Fault({
+    code: "device/no-vulkan",
+    kind: "environment",
+    claim: `WebGPU needs Vulkan on Linux, and here is ${missing}`,
+    help: `install the GPU's driver and the package libvulkan1, or ${takeWasm}`,
+  });
+
 export const noSoftwareDriver = (reason: string, cause?: unknown): Fault =>
   new Fault({
     code: "device/no-software-driver",
@@ -42,7 +50,7 @@ export const noAdapter = (isSoftware: boolean): Fault =>
     code: "device/no-adapter",
     kind: "environment",
     claim: isSoftware ? "WebGPU finds no software adapter" : "WebGPU finds no GPU",
-    help: isSoftware ? takeWasm : `install the GPU's driver (on Linux, of Vulkan), or ${takeWasm}`,
+    help: isSoftware ? takeWasm : `install the GPU's driver, or ${takeWasm}`,
   });
 
 export const softwareOnly = (adapter: string): Fault =>

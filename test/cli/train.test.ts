@@ -241,9 +241,3 @@ describe("generating", () => {
     }
   });
 });
-
-test("doctor names the device that is chosen and why not the others", () => {
-  const { status, stdout } = run(["doctor"]);
-  expect(status).toBe(0);
-  for (const device of ["wasm", "webgpu", "cuda"]) expect(stdout).toContain(device);
-});
