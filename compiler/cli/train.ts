@@ -87,15 +87,22 @@ async function openForTraining(path: string, spec: Spec, folder: RunFolder, flag
   const { manifestFiles, targetOfDevice } = await import("../../runtime/device-targets.ts");
   const manifest = `compiled/${manifestFiles[targetOfDevice[device]]}`;
   // A run that has not been on this device yet gets kernels for it, which the trainer adds to its folder.
-  if (flags.resume === true && (await folder.readText(manifest)) !== undefined) {
+  if (flags.resume === true && (await folder.has(manifest))) {
     const { openRunModel } = await import("../../runtime/open-run.ts");
     return openRunModel(folder.path, options);
   }
   const { openModel } = await import("../../runtime/open-model.ts");
-  const tokenizer = spec.data?.tokenizer;
-  const isFile = tokenizer !== undefined && tokenizer !== "bytes";
+  const tokenizer = await tokenizerPath(path, spec, flags.resume === true ? folder : undefined);
   const source = await compileInMemory(spec, {}, device);
-  return openModel(source, { ...options, ...(isFile ? { tokenizer: resolve(dirname(path), tokenizer) } : {}) });
+  return openModel(source, { ...options, ...(tokenizer === undefined ? {} : { tokenizer }) });
+}
+
+/** A run that goes on has a copy of the tokenizer that it began with; undefined for a model of bytes. */
+async function tokenizerPath(path: string, { data }: Spec, run: RunFolder | undefined): Promise<string | undefined> {
+  const { runNames } = await import("../../runtime/train/run-folder.ts");
+  if (data === undefined || data.tokenizer === "bytes") return undefined;
+  const hasCopy = run !== undefined && (await run.has(runNames.tokenizer));
+  return hasCopy ? join(run.path, runNames.tokenizer) : resolve(dirname(path), data.tokenizer);
 }
 
 async function trainModel(

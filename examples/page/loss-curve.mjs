@@ -38,7 +38,6 @@ export function drawLoss(svg, curves, steps) {
     ({ name, colour }, i) =>
       `<text x="${width - 8}" y="${top + 16 + 18 * i}" text-anchor="end" fill="${colour}">${name}</text>`,
   );
-  const style =
-    "<style>text { font: 12px system-ui, sans-serif; fill: var(--soft); } text[fill] { fill: attr(fill); }</style>";
+  const style = "<style>text { font: 12px system-ui, sans-serif; } text:not([fill]) { fill: var(--soft); }</style>";
   svg.innerHTML = [style, ...grid, ...axis, ...lines, ...names].join("");
 }

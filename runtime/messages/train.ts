@@ -164,6 +164,13 @@ export function noRunFolders(folder: string): Fault {
   });
 }
 
+export function noDataFolders(patterns: readonly string[]): Fault {
+  return refuse("no-folders", "a page has no folders to look for its data in", {
+    details: [`the spec names ${patterns.join(", ")}`],
+    help: "give the text, or its tokens, as `corpus`",
+  });
+}
+
 export function stateIncomplete(folder: string, missing: readonly string[]): Fault {
   return refuse("state-incomplete", "the checkpoint does not say how the run goes on", {
     at: folder,

@@ -140,7 +140,7 @@ export class RunFolder {
 
   /** Writes what a run that goes on on another device needs there, unless the folder has it. */
   async addTarget(target: TargetName, manifest: Manifest, source: BuildSource): Promise<void> {
-    if (await isThere(this.disk, this.#pathOf(`${runNames.compiled}/${manifestFiles[target]}`))) return;
+    if (await this.has(`${runNames.compiled}/${manifestFiles[target]}`)) return;
     await this.#syncFoldersOf(await this.#writeCompiled(target, manifest, source));
   }
 
@@ -199,6 +199,11 @@ export class RunFolder {
     } catch (error) {
       if (!(error instanceof DiskFault)) throw error;
     }
+  }
+
+  /** Whether the run has a file. */
+  has(name: string): Promise<boolean> {
+    return isThere(this.disk, this.#pathOf(name));
   }
 
   /** A text file of the run; undefined when it is not there. */

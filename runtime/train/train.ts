@@ -14,6 +14,7 @@ import type { Host } from "../host.ts";
 import { notTrained } from "../messages/model.ts";
 import {
   noData,
+  noDataFolders,
   noRunFolders,
   otherTarget,
   partChanged,
@@ -150,6 +151,7 @@ class Run {
       return { corpus, files: [] };
     }
     if (manifest.data === undefined) throw noData();
+    if (host.processes === undefined) throw noDataFolders(manifest.data.train);
     const base = this.#options.base ?? ".";
     const { seed } = this.#training;
     const corpus = await readCorpus(host.disk, this.#model.tokenizer(), {
