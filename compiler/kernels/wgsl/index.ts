@@ -5,6 +5,8 @@ import type { Skeletons, Target } from "../target.ts";
 import { planWorkingCopy } from "./convert.ts";
 import { planFormula } from "./formula.ts";
 import { arenaOf, rowsLayout } from "./layout.ts";
+import { planGather, planScatterAdd, planScatterStore } from "./memory.ts";
+import { planReduce } from "./reduce.ts";
 
 const missing = (): never => {
   throw new Error("not planned yet");
@@ -18,10 +20,10 @@ const skeletons: Skeletons = {
   attention: missing,
   attention_backward: missing,
   attention_paged: missing,
-  gather: missing,
-  scatter_add: missing,
-  scatter_store: missing,
-  reduce: missing,
+  gather: planGather,
+  scatter_add: planScatterAdd,
+  scatter_store: planScatterStore,
+  reduce: planReduce,
   router: missing,
   router_backward: missing,
   expert_order: missing,
