@@ -3,8 +3,19 @@
 
 import type { Skeletons, Target } from "../target.ts";
 import { planWorkingCopy } from "./convert.ts";
+import {
+  planCombine,
+  planCombineDots,
+  planDispatch,
+  planExpertFractions,
+  planExpertOrder,
+  planRouterBackward,
+} from "./experts.ts";
 import { planFormula } from "./formula.ts";
 import { arenaOf, rowsLayout } from "./layout.ts";
+import { planGather, planScatterAdd, planScatterStore } from "./memory.ts";
+import { planReduce } from "./reduce.ts";
+import { planRouter } from "./router.ts";
 
 const missing = (): never => {
   throw new Error("not planned yet");
@@ -18,17 +29,17 @@ const skeletons: Skeletons = {
   attention: missing,
   attention_backward: missing,
   attention_paged: missing,
-  gather: missing,
-  scatter_add: missing,
-  scatter_store: missing,
-  reduce: missing,
-  router: missing,
-  router_backward: missing,
-  expert_order: missing,
-  expert_fractions: missing,
-  dispatch: missing,
-  combine: missing,
-  combine_dots: missing,
+  gather: planGather,
+  scatter_add: planScatterAdd,
+  scatter_store: planScatterStore,
+  reduce: planReduce,
+  router: planRouter,
+  router_backward: planRouterBackward,
+  expert_order: planExpertOrder,
+  expert_fractions: planExpertFractions,
+  dispatch: planDispatch,
+  combine: planCombine,
+  combine_dots: planCombineDots,
   grouped_matmul: missing,
   grouped_wgrad: missing,
   working_copy: planWorkingCopy,
