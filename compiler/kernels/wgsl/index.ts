@@ -5,6 +5,7 @@ import type { Skeletons, Target } from "../target.ts";
 import { planWorkingCopy } from "./convert.ts";
 import { planFormula } from "./formula.ts";
 import { arenaOf, rowsLayout } from "./layout.ts";
+import { planMatmul } from "./matmul.ts";
 
 const missing = (): never => {
   throw new Error("not planned yet");
@@ -12,7 +13,7 @@ const missing = (): never => {
 
 const skeletons: Skeletons = {
   formula: planFormula,
-  matmul: missing,
+  matmul: planMatmul,
   matmul_heads: missing,
   linear_cross_entropy: missing,
   attention: missing,
