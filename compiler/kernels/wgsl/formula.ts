@@ -89,7 +89,7 @@ function launchFormula(
     return { ...port, operand: operands.add(operandName(binding.inputs, view), from, "read", uses) };
   });
   const sums: { readonly partials: PlannedTensor; readonly out: PlannedTensor }[] = [];
-  const shape = shapeOf(planner, plan, binding);
+  const shape = shapeOf(planner, plan, lanes.size);
   const outputs = binding.outputs.map((view): WgslPort => {
     const extent = extentOfOutput(binding, view.port);
     const out = planner.output(view.operand);
@@ -112,7 +112,7 @@ function launchFormula(
   launchWgsl(planner, {
     template: "formula",
     said: saidOf(planner, binding),
-    tile: tileText(shape),
+    tile: shapeText(shape),
     operands: operands.list,
     counts: [{ name: "rows", count: rows, what: "rows" }],
     threads: isWorkgroup ? shape.threadsPerRow : mapThreads,
@@ -131,13 +131,11 @@ function launchFormula(
   for (const { partials, out } of sums) finishColumnSum(planner, partials, out);
 }
 
+export type RowsShape = Pick<WgslRows, "rowsPerTile" | "threadsPerRow" | "isMap">;
+
 /** How threads share the work; part of it is whether the target has barriers. */
-function shapeOf(
-  planner: NodePlanner,
-  plan: PhasePlan,
-  binding: FormulaBinding,
-): Pick<WgslRows, "rowsPerTile" | "threadsPerRow" | "isMap"> {
-  const vectors = Math.ceil(binding.lanes.size / 4);
+export function shapeOf(planner: NodePlanner, plan: PhasePlan, lanes: number): RowsShape {
+  const vectors = Math.ceil(lanes / 4);
   const hasSums = plan.phases.some(({ reductions }) => reductions.length > 0);
   const hasColumnSums = plan.phases.some(({ columnSums }) => columnSums.length > 0);
   const hasRowStores = plan.phases.some(({ rowStores }) => rowStores.length > 0);
@@ -148,7 +146,7 @@ function shapeOf(
   return { isMap, rowsPerTile: hasColumnSums ? columnChunk : 1, threadsPerRow: threads };
 }
 
-const tileText = ({ isMap, rowsPerTile, threadsPerRow }: Pick<WgslRows, "rowsPerTile" | "threadsPerRow" | "isMap">) =>
+export const shapeText = ({ isMap, rowsPerTile, threadsPerRow }: RowsShape): string =>
   isMap
     ? "four elements per thread"
     : `${rowsPerTile === 1 ? "one row" : `${rowsPerTile} rows`} per ${threadsPerRow === 1 ? "thread" : `workgroup of ${threadsPerRow}`}`;

@@ -3,6 +3,7 @@
 
 import type { Skeletons, Target } from "../target.ts";
 import { planWorkingCopy } from "./convert.ts";
+import { planLinearCrossEntropy } from "./cross-entropy.ts";
 import { planFormula } from "./formula.ts";
 import { arenaOf, rowsLayout } from "./layout.ts";
 import { planMatmul } from "./matmul.ts";
@@ -15,7 +16,7 @@ const skeletons: Skeletons = {
   formula: planFormula,
   matmul: planMatmul,
   matmul_heads: missing,
-  linear_cross_entropy: missing,
+  linear_cross_entropy: planLinearCrossEntropy,
   attention: missing,
   attention_backward: missing,
   attention_paged: missing,
