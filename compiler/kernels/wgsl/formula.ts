@@ -89,7 +89,7 @@ function launchFormula(planner: NodePlanner, binding: FormulaBinding, stored: St
   const { lanes, groups } = binding;
   const plan = phasesWithoutStash(binding.formula);
   const rows = rowsOfSpace(planner, binding);
-  const shape = shapeOf(planner, plan, binding);
+  const shape = shapeOf(planner, plan, lanes.size);
   const { operands, inputs, outputs, sums } = bindPorts(planner, binding, plan, stored, rows);
   const isWorkgroup = shape.threadsPerRow > 1;
   const vectors = Math.ceil(lanes.size / 4);
@@ -105,7 +105,7 @@ function launchFormula(planner: NodePlanner, binding: FormulaBinding, stored: St
     launchWgsl(planner, {
       template: "formula",
       said: saidOf(planner, binding),
-      tile: tileText(shape),
+      tile: shapeText(shape),
       operands: operands.listOf(piece, pieces.length === 1),
       counts: [{ name: "rows", count, what: "rows" }],
       threads: isWorkgroup ? shape.threadsPerRow : mapThreads,
@@ -187,13 +187,11 @@ const isPicked = (plan: PhasePlan, port: string): boolean =>
 const usesRowNumbers = (plan: PhasePlan): boolean =>
   operationsOf(plan).some(({ op, axis }) => (op === "index" || op === "count") && axis === ROW);
 
+export type RowsShape = Pick<WgslRows, "rowsPerTile" | "threadsPerRow" | "isMap">;
+
 /** How threads share the work; part of it is whether the target has barriers. */
-function shapeOf(
-  planner: NodePlanner,
-  plan: PhasePlan,
-  binding: FormulaBinding,
-): Pick<WgslRows, "rowsPerTile" | "threadsPerRow" | "isMap"> {
-  const vectors = Math.ceil(binding.lanes.size / 4);
+export function shapeOf(planner: NodePlanner, plan: PhasePlan, lanes: number): RowsShape {
+  const vectors = Math.ceil(lanes / 4);
   const hasSums = plan.phases.some(({ reductions }) => reductions.length > 0);
   const hasColumnSums = plan.phases.some(({ columnSums }) => columnSums.length > 0);
   const hasRowStores = plan.phases.some(({ rowStores }) => rowStores.length > 0);
@@ -204,7 +202,7 @@ function shapeOf(
   return { isMap, rowsPerTile: hasColumnSums ? columnChunk : 1, threadsPerRow: threads };
 }
 
-const tileText = ({ isMap, rowsPerTile, threadsPerRow }: Pick<WgslRows, "rowsPerTile" | "threadsPerRow" | "isMap">) =>
+export const shapeText = ({ isMap, rowsPerTile, threadsPerRow }: RowsShape): string =>
   isMap
     ? "four elements per thread"
     : `${rowsPerTile === 1 ? "one row" : `${rowsPerTile} rows`} per ${threadsPerRow === 1 ? "thread" : `workgroup of ${threadsPerRow}`}`;

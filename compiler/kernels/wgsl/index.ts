@@ -3,6 +3,7 @@
 
 import type { Skeletons, Target } from "../target.ts";
 import { planWorkingCopy } from "./convert.ts";
+import { planLinearCrossEntropy } from "./cross-entropy.ts";
 import {
   planCombine,
   planCombineDots,
@@ -13,6 +14,7 @@ import {
 } from "./experts.ts";
 import { planFormula } from "./formula.ts";
 import { arenaOf, rowsLayout } from "./layout.ts";
+import { planMatmul } from "./matmul.ts";
 import { planGather, planScatterAdd, planScatterStore } from "./memory.ts";
 import { planReduce } from "./reduce.ts";
 import { planRouter } from "./router.ts";
@@ -23,9 +25,9 @@ const missing = (): never => {
 
 const skeletons: Skeletons = {
   formula: planFormula,
-  matmul: missing,
+  matmul: planMatmul,
   matmul_heads: missing,
-  linear_cross_entropy: missing,
+  linear_cross_entropy: planLinearCrossEntropy,
   attention: missing,
   attention_backward: missing,
   attention_paged: missing,
