@@ -5,14 +5,13 @@ import type { Build } from "../compile.ts";
 import { DiagnosticError, InvariantError } from "../source/diagnostic.ts";
 import * as say from "../source/messages/device.ts";
 import { count } from "../source/messages/train.ts";
-import { deviceFit } from "./device-fit.ts";
+import { deviceFit, gpuNeeds } from "./device-fit.ts";
 import { modelSize } from "./model-facts.ts";
-import { deviceFlag, readSpecOrThrow, type SpecFlags, setFlag, warn } from "./spec-flags.ts";
+import { type DeviceFlags, deviceFlag, readSpecOrThrow, type SpecFlags, setFlag, warn } from "./spec-flags.ts";
 import { StageTimes } from "./stage-times.ts";
+import { targetFor } from "./target-for.ts";
 
-interface CheckFlags extends SpecFlags {
-  readonly device?: string;
-}
+type CheckFlags = SpecFlags & DeviceFlags;
 
 export function addCheckVerb(program: Command): void {
   program
@@ -28,18 +27,27 @@ async function checkSpec(path: string, flags: CheckFlags): Promise<void> {
   const times = new StageTimes();
   const spec = times.measure("read", () => readSpecOrThrow(path, flags));
   const { compile } = await times.measure("load the compiler", () => import("../compile.ts"));
-  const build = compile(spec, (stage, work) => times.measure(stage, work));
+  const target = await targetFor(flags);
+  const build = compile(spec, (stage, work) => times.measure(stage, work), {}, target);
   warn(build.programs.warnings);
   await verify(build);
-  const fit = deviceFit(build.manifest);
-  const { device, needed, most, classes } = fit;
-  const isTooLarge = needed > most;
-  if (isTooLarge && flags.device === device) {
-    throw new DiagnosticError([say.doesNotFit(device, needed, most, classes)]);
-  }
-  const memory = isTooLarge ? say.noteDoesNotFit(device, needed, most) : say.fits(device, needed, most, classes);
+  const memory = target.name === "wasm" ? wasmMemory(build, flags) : gpuMemory(build);
   process.stdout.write(`${path}: ${summary(build)}\n  ${memory}\n`);
   times.report();
+}
+
+function wasmMemory({ manifest }: Build, flags: CheckFlags): string {
+  const { device, needed, most, classes } = deviceFit(manifest);
+  if (needed <= most) return say.fits(device, needed, most, classes);
+  if (flags.device === device) throw new DiagnosticError([say.doesNotFit(device, needed, most, classes)]);
+  return say.noteDoesNotFit(device, needed, most);
+}
+
+/** Which adapter a model meets is known when it is opened: here is what it will ask of one. */
+function gpuMemory({ plan, manifest }: Build): string {
+  const { pieceBytes, bindingBytes } = plan.target;
+  const needs = gpuNeeds(plan);
+  return say.asksOfGpu(needs, { buffer: pieceBytes, binding: bindingBytes }, Object.entries(manifest.arenas));
 }
 
 /** The invariants of the graphs after every pass: one that does not hold is mspec's fault. */

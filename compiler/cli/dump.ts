@@ -2,7 +2,8 @@
 
 import { type Command, Option } from "commander";
 import type { Build } from "../compile.ts";
-import { deviceFlag, outFlag, readSpecOrThrow, type SpecFlags, setFlag, warn } from "./spec-flags.ts";
+import { type DeviceFlags, deviceFlag, outFlag, readSpecOrThrow, type SpecFlags, setFlag, warn } from "./spec-flags.ts";
+import { targetFor } from "./target-for.ts";
 
 /** In the order in which they run. */
 const graphStages = [
@@ -18,7 +19,7 @@ export const dumpStages = [...graphStages, ...planStages] as const;
 
 type Stage = (typeof dumpStages)[number];
 
-interface DumpFlags extends SpecFlags {
+interface DumpFlags extends SpecFlags, DeviceFlags {
   readonly after: Stage;
   readonly out?: string;
 }
@@ -35,7 +36,7 @@ export function addDumpVerb(program: Command): void {
     .action(async (path: string, flags: DumpFlags) => {
       const spec = readSpecOrThrow(path, flags);
       const { compile } = await import("../compile.ts");
-      const build = compile(spec);
+      const build = compile(spec, undefined, {}, await targetFor(flags));
       warn(build.programs.warnings);
       const { writeText } = await import("./write-text.ts");
       writeText(`${await dumpText(build, flags.after)}\n`, flags.out);

@@ -3,9 +3,10 @@
 import type { Command } from "commander";
 import { DiagnosticError, Diagnostics } from "../source/diagnostic.ts";
 import { standaloneExpression } from "../source/text.ts";
-import { deviceFlag, outFlag, readSpecOrThrow, type SpecFlags, setFlag, warn } from "./spec-flags.ts";
+import { type DeviceFlags, deviceFlag, outFlag, readSpecOrThrow, type SpecFlags, setFlag, warn } from "./spec-flags.ts";
+import { targetFor } from "./target-for.ts";
 
-interface ExplainFlags extends SpecFlags {
+interface ExplainFlags extends SpecFlags, DeviceFlags {
   readonly out?: string;
 }
 
@@ -29,7 +30,7 @@ async function explainSpec(path: string, written: string | undefined, flags: Exp
   const selector = text && readSelector(text, "with directions", diagnostics);
   diagnostics.throwIfErrors();
   const { compile, countsOf } = await import("../compile.ts");
-  const build = compile(spec);
+  const build = compile(spec, undefined, {}, await targetFor(flags));
   warn(build.programs.warnings);
   const { explanation, operationsOf } = await import("./explanation.ts");
   if (selector !== undefined) {

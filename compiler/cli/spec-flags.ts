@@ -11,6 +11,10 @@ import type { Spec } from "../spec/spec.ts";
 /** Devices that mspec can compile for and run on. */
 export const deviceNames = ["wasm", "webgpu", "webgpu:software"] as const satisfies readonly DeviceName[];
 
+export interface DeviceFlags {
+  readonly device?: DeviceName;
+}
+
 export interface SpecFlags {
   readonly set: readonly string[];
 }

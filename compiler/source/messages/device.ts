@@ -37,3 +37,22 @@ export const noteDoesNotFit = (device: string, needed: number, most: number): st
 
 export const fits = (device: string, needed: number, most: number, classes: BytesByClass): string =>
   `${device}: ${size(needed)} of ${size(most)} (${sum(classes)})`;
+
+/** Limits of WebGPU by what they are about: of buffers, and of what a kernel is given of one. */
+interface GpuLimits {
+  readonly buffer: number;
+  readonly binding: number;
+}
+
+/** What a model asks of an adapter beside what every adapter grants. */
+export function asksOfGpu(needs: GpuLimits, granted: GpuLimits, classes: BytesByClass): string {
+  const all = classes.reduce((total, [, bytes]) => total + bytes, 0);
+  const beyond = (limit: string, need: number, grant: number): string[] =>
+    need > grant ? [`${limit} of ${size(need)}, and every adapter grants ${size(grant)} only`] : [];
+  const asked = [
+    ...beyond("maxBufferSize", needs.buffer, granted.buffer),
+    ...beyond("maxStorageBufferBindingSize", needs.binding, granted.binding),
+  ];
+  const wanted = asked.length === 0 ? "no more than every adapter grants" : `an adapter with ${asked.join("; ")}`;
+  return `webgpu: ${size(all)} (${sum(classes)}); asks for ${wanted}`;
+}
