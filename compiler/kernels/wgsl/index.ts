@@ -2,6 +2,8 @@
 // adapters in software, where a barrier costs more than it saves.
 
 import type { Skeletons, Target } from "../target.ts";
+import { planAttention, planAttentionBackward } from "./attention.ts";
+import { planAttentionPaged } from "./attention-paged.ts";
 import { planWorkingCopy } from "./convert.ts";
 import { planFormula } from "./formula.ts";
 import { arenaOf, rowsLayout } from "./layout.ts";
@@ -15,9 +17,9 @@ const skeletons: Skeletons = {
   matmul: missing,
   matmul_heads: missing,
   linear_cross_entropy: missing,
-  attention: missing,
-  attention_backward: missing,
-  attention_paged: missing,
+  attention: planAttention,
+  attention_backward: planAttentionBackward,
+  attention_paged: planAttentionPaged,
   gather: missing,
   scatter_add: missing,
   scatter_store: missing,
