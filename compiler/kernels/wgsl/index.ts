@@ -2,16 +2,11 @@
 // adapters in software, where a barrier costs more than it saves.
 
 import type { Skeletons, Target } from "../target.ts";
+import { planAttentionPaged } from "./attention-paged.ts";
+import { planAttention, planAttentionBackward } from "./attention.ts";
 import { planWorkingCopy } from "./convert.ts";
 import { planLinearCrossEntropy } from "./cross-entropy.ts";
-import {
-  planCombine,
-  planCombineDots,
-  planDispatch,
-  planExpertFractions,
-  planExpertOrder,
-  planRouterBackward,
-} from "./experts.ts";
+import { planCombine, planCombineDots, planDispatch, planExpertFractions, planExpertOrder, planRouterBackward } from "./experts.ts";
 import { planFormula } from "./formula.ts";
 import { arenaOf, rowsLayout } from "./layout.ts";
 import { planMatmul } from "./matmul.ts";
@@ -28,9 +23,9 @@ const skeletons: Skeletons = {
   matmul: planMatmul,
   matmul_heads: missing,
   linear_cross_entropy: planLinearCrossEntropy,
-  attention: missing,
-  attention_backward: missing,
-  attention_paged: missing,
+  attention: planAttention,
+  attention_backward: planAttentionBackward,
+  attention_paged: planAttentionPaged,
   gather: planGather,
   scatter_add: planScatterAdd,
   scatter_store: planScatterStore,

@@ -46,6 +46,8 @@ export type WgslFormulas =
   | { readonly kind: "none" }
   /** Rows of a lowered formula; see emit/wgsl/formula.ts. */
   | { readonly kind: "rows"; readonly rows: WgslRows }
+  /** Scores of queries and keys; see emit/wgsl/attention.ts. */
+  | { readonly kind: "pairs"; readonly pairs: WgslPairs }
   /** Functions of one element. */
   | { readonly kind: "functions"; readonly functions: readonly WgslScalarFormula[] };
 
@@ -79,4 +81,31 @@ export interface WgslRows {
   readonly threadsPerRow: number;
   readonly inputs: readonly WgslPort[];
   readonly outputs: readonly WgslPort[];
+}
+
+/** An operand of attention whose rows are vectors of several heads, side by side. */
+export interface WgslHeads {
+  readonly operand: string;
+  readonly access: "read" | "write";
+  /** Channels of one head, and elements from row to row. */
+  readonly channels: number;
+  readonly pitch: number;
+}
+
+/** What attention computes for pairs of query and key. */
+export interface WgslPairs {
+  readonly score: Formula;
+  readonly mask: Formula;
+  /** What multiplies q·k before the score formula. */
+  readonly scale: number;
+  readonly heads: number;
+  /** Positions of queries and keys are less than this. */
+  readonly positions: number;
+  /** Whether the kernel is given document ids, as its mask asks for them. */
+  readonly readsDocuments: boolean;
+  /** Whether the score's derivative is wanted. */
+  readonly hasGradient: boolean;
+  readonly operands: readonly WgslHeads[];
+  /** Elementary functions that the template calls. */
+  readonly elementary: readonly string[];
 }

@@ -118,6 +118,10 @@ function formulaParts(formulas: WgslFormulas): (string | object)[] {
       const { plan, ...numbers } = formulas.rows;
       return [plan, JSON.stringify(numbers)];
     }
+    case "pairs": {
+      const { score, mask, ...numbers } = formulas.pairs;
+      return [score, mask, JSON.stringify(numbers)];
+    }
     case "functions":
       return formulas.functions.flatMap(({ name, formula }) => [name, formula]);
   }
