@@ -13,6 +13,18 @@ import { formatsName, vectorPitch, vectorsOf } from "./memory.ts";
 
 const threads = 64;
 
+/** Rows of a workgroup: part of no result's bits, as each row is summed by itself. */
+const tiledRows = 16;
+/** Vectors of channels that lie in a workgroup's memory at a time: 128 bytes, what adapters read at once. */
+const tiledDepth = 8;
+
+/** Numbers of the kernel whose workgroups multiply together: two rows and four experts per thread. */
+function tileOf(experts: number) {
+  const expertVectors = Math.min(16, Math.max(4, 2 ** Math.ceil(Math.log2(experts / 4))));
+  const numbers = { tileRows: tiledRows, expertVectors, depth: tiledDepth, stride: tiledDepth + 1 };
+  return { threads: (tiledRows / 2) * expertVectors, numbers };
+}
+
 export function planRouter(planner: NodePlanner, request: RouterRequest): void {
   const given = (input: number | undefined) => (input === undefined ? undefined : planner.input(input));
   const [x, weight] = [planner.input(request.x), planner.input(request.weight)];
@@ -34,14 +46,19 @@ export function planRouter(planner: NodePlanner, request: RouterRequest): void {
     { name: "index", tensor: index, access: "write", uses: ["put"] },
     { name: "weights", tensor: weights, access: "write", uses: ["put"] },
   ];
+  const tiled = planner.target.profile === "gpu" ? tileOf(widthOf(scores.type)) : undefined;
   launchWgsl(planner, {
-    template: "router",
+    template: tiled === undefined ? "router" : "router-tiled",
     said: `router_e${widthOf(scores.type)}k${topK}${group}w${widthOf(x.type)}${formatsName(x, weight)}`,
-    tile: "one row per thread",
+    tile:
+      tiled === undefined
+        ? "one row per thread"
+        : `${tiledRows} rows per workgroup of ${tiled.threads}: products of 2 rows and 4 experts per thread, then a row per thread`,
     operands,
     counts: [{ name: "rows", count: rows, what: "rows" }],
-    threads,
+    threads: tiled?.threads ?? threads,
     numbers: {
+      ...tiled?.numbers,
       ...choiceNumbers(request, widthOf(scores.type)),
       ...{ hasBias: bias !== undefined, hasChoiceBias: choiceBias !== undefined },
       ...{ channelVectors: vectorsOf(x), width: widthOf(x.type), isRagged: widthOf(x.type) % 4 !== 0 },
@@ -49,7 +66,7 @@ export function planRouter(planner: NodePlanner, request: RouterRequest): void {
       ...{ scoresPitch: pitchOf(scores), indexPitch: pitchOf(index), weightsPitch: pitchOf(weights) },
     },
     formulas: { kind: "rows", rows: scoreRows(request, logits, scores) },
-    tiles: [{ count: rows, per: threads }],
+    tiles: [{ count: rows, per: tiled === undefined ? threads : tiledRows }],
     flops: planner.op.flops(planner.node),
   });
 }
