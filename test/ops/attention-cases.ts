@@ -74,7 +74,9 @@ export function columnCases(): OpCase[] {
         ],
         attributes: { heads, nopeDim, ropeDim, valueDim },
       },
-      ...absorbCases(tokens, { heads, nopeDim, ropeDim, valueDim }, 2 * valueDim + 1),
+      ...[2 * valueDim, 2 * valueDim + 1].flatMap((rank) =>
+        absorbCases(tokens, { heads, nopeDim, ropeDim, valueDim }, rank),
+      ),
       {
         op: "rms_norm_heads",
         title,

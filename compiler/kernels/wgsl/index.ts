@@ -8,8 +8,10 @@ import { planWorkingCopy } from "./convert.ts";
 import { planLinearCrossEntropy } from "./cross-entropy.ts";
 import { planCombine, planCombineDots, planDispatch, planExpertFractions, planExpertOrder, planRouterBackward } from "./experts.ts";
 import { planFormula } from "./formula.ts";
+import { planGroupedMatmul, planGroupedWgrad } from "./grouped-matmul.ts";
 import { arenaOf, rowsLayout } from "./layout.ts";
 import { planMatmul } from "./matmul.ts";
+import { planMatmulHeads } from "./matmul-heads.ts";
 import { planGather, planScatterAdd, planScatterStore } from "./memory.ts";
 import { planReduce } from "./reduce.ts";
 import { planRouter } from "./router.ts";
@@ -21,7 +23,7 @@ const missing = (): never => {
 const skeletons: Skeletons = {
   formula: planFormula,
   matmul: planMatmul,
-  matmul_heads: missing,
+  matmul_heads: planMatmulHeads,
   linear_cross_entropy: planLinearCrossEntropy,
   attention: planAttention,
   attention_backward: planAttentionBackward,
@@ -37,8 +39,8 @@ const skeletons: Skeletons = {
   dispatch: planDispatch,
   combine: planCombine,
   combine_dots: planCombineDots,
-  grouped_matmul: missing,
-  grouped_wgrad: missing,
+  grouped_matmul: planGroupedMatmul,
+  grouped_wgrad: planGroupedWgrad,
   working_copy: planWorkingCopy,
 };
 
