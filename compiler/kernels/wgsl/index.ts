@@ -2,11 +2,18 @@
 // adapters in software, where a barrier costs more than it saves.
 
 import type { Skeletons, Target } from "../target.ts";
-import { planAttentionPaged } from "./attention-paged.ts";
 import { planAttention, planAttentionBackward } from "./attention.ts";
+import { planAttentionPaged } from "./attention-paged.ts";
 import { planWorkingCopy } from "./convert.ts";
 import { planLinearCrossEntropy } from "./cross-entropy.ts";
-import { planCombine, planCombineDots, planDispatch, planExpertFractions, planExpertOrder, planRouterBackward } from "./experts.ts";
+import {
+  planCombine,
+  planCombineDots,
+  planDispatch,
+  planExpertFractions,
+  planExpertOrder,
+  planRouterBackward,
+} from "./experts.ts";
 import { planFormula } from "./formula.ts";
 import { planGroupedMatmul, planGroupedWgrad } from "./grouped-matmul.ts";
 import { arenaOf, rowsLayout } from "./layout.ts";
@@ -15,10 +22,6 @@ import { planMatmulHeads } from "./matmul-heads.ts";
 import { planGather, planScatterAdd, planScatterStore } from "./memory.ts";
 import { planReduce } from "./reduce.ts";
 import { planRouter } from "./router.ts";
-
-const missing = (): never => {
-  throw new Error("not planned yet");
-};
 
 const skeletons: Skeletons = {
   formula: planFormula,
