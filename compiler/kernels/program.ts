@@ -5,7 +5,7 @@ import { size } from "../source/messages/device.ts";
 import type { Note } from "../source/notes.ts";
 import type { Launch, PlannedTensor } from "./plan.ts";
 import { type PlacedTensor, placePersistent, placeTransient } from "./plan-memory.ts";
-import { DerivedTensors, SharedKernels, type TileChooser } from "./planner.ts";
+import { DerivedTensors, SharedKernels, type TileChooser, tensorOf } from "./planner.ts";
 import { schedule, type Wave } from "./schedule.ts";
 import { selectKernels } from "./select.ts";
 import type { Target } from "./target.ts";
@@ -61,10 +61,13 @@ export function planTarget({ target, graphs, updates, tileOf, keepsAll = false }
       const tensor = selection.tensors.get(value);
       if (tensor !== undefined) results.set(name, tensor);
     }
-    return makeProgram(graph.name, launches, results, { target, keepsAll });
+    // What the host writes has its place, even where no kernel of this target asks for it.
+    const inputs = graph.given.filter(({ storage }) => storage === "input");
+    const given = inputs.map((value) => selection.tensors.get(value) ?? tensorOf(value, target));
+    return makeProgram({ name: graph.name, launches, results, given }, { target, keepsAll });
   });
   // `derive` makes the copies after parameters were loaded.
-  programs.push(makeProgram("derive", copies, new Map(), { target, keepsAll }));
+  programs.push(makeProgram({ name: "derive", launches: copies, results: new Map(), given: [] }, { target, keepsAll }));
   const persistent = placePersistent(
     programs.flatMap((program) => program.persistent),
     target,
@@ -82,15 +85,21 @@ export function planTarget({ target, graphs, updates, tileOf, keepsAll = false }
   };
 }
 
+interface ProgramParts {
+  readonly name: string;
+  readonly launches: readonly Launch[];
+  readonly results: ReadonlyMap<string, PlannedTensor>;
+  readonly given: readonly PlannedTensor[];
+}
+
 function makeProgram(
-  name: string,
-  launches: readonly Launch[],
-  results: ReadonlyMap<string, PlannedTensor>,
+  { name, launches, results, given }: ProgramParts,
   { target, keepsAll }: { readonly target: Target; readonly keepsAll: boolean },
 ): Program {
   const waves = schedule(launches);
   const tensors = new Set<PlannedTensor>();
   for (const { operands } of launches) for (const o of operands) if ("tensor" in o) tensors.add(o.tensor);
+  for (const tensor of given) tensors.add(tensor);
   const { placed, bytes, sum } = placeTransient(waves, keepsAll ? tensors : new Set(results.values()), target);
   const inputs = new Map([...tensors].filter((t) => t.storage === "input").map((t) => [t.name, t]));
   const persistent = [...tensors].filter((t) => target.arenaOf(t) !== "activations");

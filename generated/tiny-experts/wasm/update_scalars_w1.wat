@@ -1,6 +1,6 @@
 ;; update_scalars_w1: Decides whether a step is finite, how far gradients are clipped, and the bias corrections of Adam.
 ;;
-;; formula:  let ok = norm <= 3.4028235e+38; finite = if(ok, 1, 0); scale = if(0 < clip, min(clip / (norm + 0.000001), 1), 1); correction1 = if(ok, 0.9 * correction1 + 0.1, correction1); correction2 = if(ok, 0.95 * correction2 + 0.05, correction2); skipped = if(ok, skipped, skipped + 1)
+;; formula:  let ok = norm <= 3.4028235e+38; finite = if(ok, 1, 0); scale = if(ok && (0 < clip), min(clip / (norm + 0.000001), 1), 1); correction1 = if(ok, 0.9 * correction1 + 0.1, correction1); correction2 = if(ok, 0.95 * correction2 + 0.05, correction2); skipped = if(ok, skipped, skipped + 1)
 ;; source:   arXiv:1711.05101; clipping: Pascanu et al., arXiv:1211.5063
 ;; operands: norm         f32 scalar
 ;;           clip         f32 scalar
@@ -96,7 +96,7 @@
             (local.set $skipped (v128.load (i32.add (local.get $skipped.at) (local.get $lane))))
             (local.set $stored. (v128.bitselect (local.get $f.1) (local.get $f.0) (local.get $ok)))
             (v128.store32_lane offset=0 0 (i32.add (local.get $finite.at) (local.get $lane)) (local.get $stored.))
-            (local.set $stored. (v128.bitselect (f32x4.pmin (f32x4.div (local.get $clip) (f32x4.add (local.get $f.0.000001) (local.get $norm))) (local.get $f.1)) (local.get $f.1) (f32x4.lt (local.get $f.0) (local.get $clip))))
+            (local.set $stored. (v128.bitselect (f32x4.pmin (f32x4.div (local.get $clip) (f32x4.add (local.get $f.0.000001) (local.get $norm))) (local.get $f.1)) (local.get $f.1) (v128.and (local.get $ok) (f32x4.lt (local.get $f.0) (local.get $clip)))))
             (v128.store32_lane offset=0 0 (i32.add (local.get $scale.at) (local.get $lane)) (local.get $stored.))
             (local.set $stored. (v128.bitselect (f32x4.add (local.get $f.0.1) (f32x4.mul (local.get $correction1) (local.get $f.0.9))) (local.get $correction1) (local.get $ok)))
             (v128.store32_lane offset=0 0 (i32.add (local.get $correction1.at) (local.get $lane)) (local.get $stored.))
