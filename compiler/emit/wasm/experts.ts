@@ -22,8 +22,10 @@ const f32Text = (value: number): string => String(Math.fround(value));
 const panelsOf = (columns: number): number => Math.ceil(columns / 16);
 
 export function routerView(kernel: RouterKernel): object {
-  const { facts, product, score, experts, groups, normalize, scale } = kernel;
+  const { facts, product, experts, groups, normalize, scale } = kernel;
   const { name } = facts;
+  // Routers that share a name by accident are told apart by another one, and so are their functions.
+  const score = { ...kernel.score, facts: { ...kernel.score.facts, name: `${name}.score` } };
   const { constants, usesScratch: _usesScratch, ...scoreView } = formulaView(score);
   const productName = `${name}.product`;
   const outPitch = product.outPitch * 4;

@@ -140,15 +140,23 @@ export function planRouterBackward(planner: NodePlanner, request: RouterBackward
   });
 }
 
+/** Choices that one workgroup places at a time, and the experts whose counters fit into its memory. */
+const order = { threads: 256, chunk: 32, experts: 1024 } as const;
+/** The most experts of whom each chunk of choices has counters of its own. */
+const chunkedExperts = 256;
+
+/** The choices are placed by one workgroup, so that they need only one launch; adapters in software have one thread do it. */
 export function planExpertOrder(planner: NodePlanner, request: ExpertOrderRequest): void {
   const index = planner.input(request.index);
   const names = ["source", "place", "expert", "start", "count"] as const;
   const outputs = names.map((name) => planner.output(request[name]));
   const [{ experts }, topK] = [request, widthOf(index.type)];
+  const isShared = planner.target.profile === "gpu" && experts <= order.experts;
+  const chunk = experts <= chunkedExperts ? order.chunk : order.threads;
   launchWgsl(planner, {
-    template: "expert-order",
+    template: isShared ? "expert-order-shared" : "expert-order",
     said: `expert_order_e${experts}k${topK}`,
-    tile: "everything by one thread",
+    tile: isShared ? `everything by one workgroup, ${order.threads} choices at a time` : "everything by one thread",
     operands: [
       { name: "index", tensor: index, access: "read", uses: ["at"] },
       ...names.map((name, i) => ({ name, tensor: outputs[i], access: "write", uses: ["put"] }) as const),
@@ -157,8 +165,11 @@ export function planExpertOrder(planner: NodePlanner, request: ExpertOrderReques
       { name: "rows", count: rowCount(outputs[0].type), what: "rows of source and expert" },
       { name: "tokens", count: rowCount(index.type), what: "tokens" },
     ],
-    threads: 1,
-    numbers: { experts, topK, indexPitch: pitchOf(index), placePitch: pitchOf(outputs[1]) },
+    threads: isShared ? order.threads : 1,
+    numbers: {
+      ...{ experts, topK, indexPitch: pitchOf(index), placePitch: pitchOf(outputs[1]) },
+      ...(isShared ? { chunk, chunks: order.threads / chunk } : {}),
+    },
     tiles: [{ count: fixed(1), per: 1 }],
     flops: planner.op.flops(planner.node),
   });
@@ -201,21 +212,22 @@ function countChoices(
 ): void {
   const fractions = planner.output(output);
   const [count, vectors] = [rowCount(fractions.type), vectorsOf(fractions)];
+  const isShared = planner.target.profile === "gpu" && experts <= order.experts;
   launchWgsl(planner, {
-    template: "expert-fractions",
+    template: isShared ? "expert-fractions-shared" : "expert-fractions",
     said: `expert_fractions_e${experts}k${topK}t${rows}`,
-    tile: `four experts of ${rows} rows per thread`,
+    tile: isShared ? `${rows} rows per workgroup` : `four experts of ${rows} rows per thread`,
     operands: [
       { name: "chosen", tensor: chosen, access: "read", uses: ["at"] },
       { name: "fractions", tensor: fractions, access: "write", uses: ["store"] },
     ],
     counts: [{ name: "rows", count, what: "rows" }],
-    threads: mapThreads,
+    threads: isShared ? order.threads : mapThreads,
     numbers: {
-      ...{ topK, vectors, sequence: rows, share: experts / (topK * rows) },
+      ...{ experts, topK, vectors, sequence: rows, share: experts / (topK * rows) },
       ...{ chosenPitch: pitchOf(chosen), outPitch: vectorPitch(fractions) },
     },
-    tiles: [{ count, times: vectors, per: rows * mapThreads }],
+    tiles: [isShared ? { count, per: rows } : { count, times: vectors, per: rows * mapThreads }],
     flops: planner.op.flops(planner.node),
   });
 }
