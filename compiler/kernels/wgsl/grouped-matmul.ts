@@ -6,48 +6,77 @@ import type { GroupedMatmulRequest, GroupedWgradRequest } from "../../ops/skelet
 import type { Count } from "../plan.ts";
 import { capacityOf, fixed, type NodePlanner, rowCount } from "../planner.ts";
 import { launchWgsl, type WgslOperand } from "./launch.ts";
-import { blockNumbers, fitTile, narrowName, pitchVectors, threadsOf, tileNumbers, tileText } from "./product-tile.ts";
+import { mostRows } from "./matmul.ts";
+import { blockNumbers, narrowName, pitchVectors } from "./product-blocks.ts";
+import { countWhere, fewRows, type ProductWay, productWays } from "./product-ways.ts";
 
 const source = "grouped products: Gale et al., arXiv:2211.15841";
 
+/** Rows of an expert begin at even ones: pairs of rows are of one expert. */
+const pair = 2;
+
+/** Where experts have as few rows as this on average, their matrices are read once for every pair of rows. */
+const fewPerExpert = 4;
+
 /** Every expert has as many tiles as its rows fill, and one more: so the tiles of an expert follow from its first row. */
-function tilesOf(routed: Count, rows: number, experts: number): Count {
-  if (routed.kind === "fixed") return fixed(Math.ceil(routed.value / rows) + experts);
-  const tiles: LiveCount = ["+", ["ceil_div", routed.live, rows], experts];
-  return { kind: "live", live: tiles, capacity: Math.ceil(routed.capacity / rows) + experts };
+function tilesOf(routed: Count, { rows, numbers }: ProductWay, experts: number): Count {
+  const more = numbers.isFew === true ? 0 : experts;
+  if (routed.kind === "fixed") return fixed(Math.ceil(routed.value / rows) + more);
+  const whole: LiveCount = ["ceil_div", routed.live, rows];
+  return {
+    kind: "live",
+    live: more === 0 ? whole : ["+", whole, more],
+    capacity: Math.ceil(routed.capacity / rows) + more,
+  };
 }
 
 export function planGroupedMatmul(planner: NodePlanner, request: GroupedMatmulRequest): void {
+  const { form } = request;
+  const [a, b, out] = [planner.input(request.a), planner.input(request.b), planner.output(request.out)];
+  const [experts] = b.type.dims.map(({ size }) => size);
+  const shape = {
+    form,
+    rows: capacityOf(rowCount(a.type)),
+    columns: widthOf(out.type),
+    depth: widthOf(a.type),
+    tile: planner.matmulTile,
+    few: Math.max(fewRows, fewPerExpert * experts),
+    fewRows: pair,
+  };
+  const ways = productWays(planner, shape);
+  for (const way of ways) launchGrouped(planner, request, way, ways.length > 1);
+}
+
+function launchGrouped(planner: NodePlanner, request: GroupedMatmulRequest, way: ProductWay, isPart: boolean): void {
   const { form } = request;
   const [a, b] = [planner.input(request.a), planner.input(request.b)];
   const [start, count, out] = [planner.input(request.start), planner.input(request.count), planner.output(request.out)];
   const [experts, expertRows] = b.type.dims.map(({ size }) => size);
   const [columns, depth] = [widthOf(out.type), widthOf(a.type)];
   const routed = rowCount(a.type);
-  const tile = fitTile(planner.matmulTile, capacityOf(routed), columns);
-  const name = `grouped_matmul_${form.toLowerCase()}_e${experts}n${columns}k${depth}_t${tile.rows}x${tile.columns}`;
+  const name = `grouped_matmul_${form.toLowerCase()}_e${experts}n${columns}k${depth}_${way.name}`;
   launchWgsl(planner, {
     template: "grouped-matmul",
     said: {
       name: `${name}${narrowName([a, b, out])}`,
       summary: "The product of each expert's rows with its own matrix; rows of nobody become 0.",
-      formula: `out[r, n] = Σ_k a[r, k] · b[e, ${form === "NT" ? "n, k" : "k, n"}] for the rows r of expert e, in ascending k`,
+      formula: `out[r, n] = Σ_k a[r, k] · b[e, ${form === "NT" ? "n, k" : "k, n"}] for the rows r of expert e`,
       source,
     },
-    tile: tileText(tile, " of one expert"),
+    tile: way.text(" of one expert"),
     operands: [
       { name: "a", tensor: a, access: "read", uses: ["load"] },
       { name: "b", tensor: b, access: "read", uses: ["load"] },
       { name: "start", tensor: start, access: "read", uses: ["at"] },
       { name: "count", tensor: count, access: "read", uses: ["at"] },
-      { name: "out", tensor: out, access: "write", uses: ["store"] },
+      { name: "out", tensor: out, access: isPart ? "part" : "write", uses: ["store"] },
     ],
     counts: [{ name: "rows", count: routed, what: "rows of a and out" }],
-    threads: threadsOf(tile),
+    threads: way.threads,
     numbers: {
       ...blockNumbers(form, a, b, depth),
-      ...tileNumbers(tile, columns),
-      bIsByRows: form === "NT",
+      ...way.numbers,
+      isWorkgroup: planner.target.profile === "gpu",
       experts,
       expertRows,
       columns,
@@ -55,10 +84,10 @@ export function planGroupedMatmul(planner: NodePlanner, request: GroupedMatmulRe
       outPitch: pitchVectors(out),
     },
     tiles: [
-      { count: tilesOf(routed, tile.rows, experts), per: 1 },
-      { count: fixed(columns), per: tile.columns },
+      { count: countWhere(way, routed, tilesOf(routed, way, experts)), per: 1 },
+      { count: fixed(columns), per: way.columns },
     ],
-    flops: planner.op.flops(planner.node),
+    flops: mostRows(way, routed) === 0 ? 0 : planner.op.flops(planner.node),
   });
 }
 
@@ -67,10 +96,11 @@ export function planGroupedWgrad(planner: NodePlanner, request: GroupedWgradRequ
   const [start, count, out] = [planner.input(request.start), planner.input(request.count), planner.output(request.out)];
   const [experts, rows] = out.type.dims.map(({ size }) => size);
   const columns = widthOf(out.type);
-  const tile = fitTile(planner.matmulTile, rows, columns);
+  const shape = { form: "TN", rows, columns, depth: undefined, tile: planner.matmulTile, few: 0, fewRows: 0 } as const;
+  const [way] = productWays(planner, shape);
   const { accumulate } = request;
   const isAdded = accumulate !== undefined;
-  const name = `grouped_wgrad_e${experts}m${rows}n${columns}${isAdded ? "_state" : ""}_t${tile.rows}x${tile.columns}`;
+  const name = `grouped_wgrad_e${experts}m${rows}n${columns}${isAdded ? "_state" : ""}_${way.name}`;
   const operands: WgslOperand[] = [
     { name: "a", tensor: dY, access: "read", uses: ["load"] },
     { name: "b", tensor: x, access: "read", uses: ["load"] },
@@ -86,27 +116,28 @@ export function planGroupedWgrad(planner: NodePlanner, request: GroupedWgradRequ
     said: {
       name: `${name}${narrowName([dY, x, out])}`,
       summary: "For each expert the product over its own rows; an expert without rows adds nothing.",
-      formula: `out[e, m, n] = Σ_r a[r, m] · b[r, n] over the rows r of expert e${isAdded ? " + out unless first" : ""}, in ascending r`,
+      formula: `out[e, m, n] = Σ_r a[r, m] · b[r, n] over the rows r of expert e${isAdded ? " + out unless first" : ""}`,
       source,
     },
-    tile: tileText(tile, " of one expert's matrix"),
+    tile: way.text(" of one expert's matrix"),
     operands,
     counts: [],
-    threads: threadsOf(tile),
+    threads: way.threads,
     numbers: {
       ...blockNumbers("TN", dY, x, undefined),
-      ...tileNumbers(tile, columns),
+      ...way.numbers,
+      isWorkgroup: planner.target.profile === "gpu",
       accumulates: isAdded,
       experts,
       rows,
-      rowTiles: Math.ceil(rows / tile.rows),
+      rowTiles: Math.ceil(rows / way.rows),
       columns,
       outPitch: pitchVectors(out),
     },
     tiles: [
       { count: fixed(experts), per: 1 },
-      { count: fixed(rows), per: tile.rows },
-      { count: fixed(columns), per: tile.columns },
+      { count: fixed(rows), per: way.rows },
+      { count: fixed(columns), per: way.columns },
     ],
     flops: planner.op.flops(planner.node),
   });

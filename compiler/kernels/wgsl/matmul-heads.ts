@@ -7,7 +7,9 @@ import { capacityOf, fixed, type NodePlanner, pitchOf, rowCount } from "../plann
 import { throughF32 } from "./convert.ts";
 import type { WgslNumbers } from "./kernels.ts";
 import { launchWgsl } from "./launch.ts";
-import { blockNumbers, fitTile, narrowName, pitchVectors, threadsOf, tileNumbers, tileText } from "./product-tile.ts";
+import { mostRows, rowsAndColumns } from "./matmul.ts";
+import { blockNumbers, narrowName, pitchVectors } from "./product-blocks.ts";
+import { fewRows, type ProductWay, productWays } from "./product-ways.ts";
 
 /** Heads are many and their results narrow. */
 const headsTile = { rows: 32, columns: 64, depth: 16 };
@@ -39,24 +41,32 @@ function nameOf(planner: NodePlanner, request: MatmulHeadsRequest, tensors: read
 }
 
 function launchTiles(planner: NodePlanner, request: MatmulHeadsRequest): void {
+  const { form, aColumns, outColumns } = request;
+  const rows = capacityOf(rowCount(planner.input(request.a).type));
+  const sizes = { rows, columns: outColumns.size, depth: aColumns.size };
+  const ways = productWays(planner, { form, ...sizes, tile: headsTile, few: fewRows, fewRows: 8 });
+  for (const way of ways) launchWay(planner, request, way, ways.length > 1);
+}
+
+function launchWay(planner: NodePlanner, request: MatmulHeadsRequest, way: ProductWay, isPart: boolean): void {
   const { form, heads, aColumns, outColumns, copied } = request;
   const [a, b, out] = [planner.input(request.a), planner.input(request.b), planner.output(request.out)];
   const rows = rowCount(a.type);
-  const tile = fitTile(headsTile, capacityOf(rows), outColumns.size);
+  const [rowTiles, columnTiles] = rowsAndColumns(way, rows, outColumns.size);
   launchWgsl(planner, {
     template: "matmul-heads",
-    said: nameOf(planner, request, [a, b, out]),
-    tile: tileText(tile, " of one head"),
+    said: `${nameOf(planner, request, [a, b, out])}_${way.name}`,
+    tile: way.text(" of one head"),
     operands: [
       { name: "a", tensor: a, access: "read", uses: ["load"] },
       { name: "b", tensor: b, access: "read", uses: ["load"] },
-      { name: "out", tensor: out, access: "write", uses: ["store"] },
+      { name: "out", tensor: out, access: isPart ? "part" : "write", uses: ["store"] },
     ],
     counts: [{ name: "rows", count: rows, what: "rows of a and out" }],
-    threads: threadsOf(tile),
+    threads: way.threads,
     numbers: {
       ...blockNumbers(form, a, b, aColumns.size),
-      ...tileNumbers(tile, outColumns.size),
+      ...way.numbers,
       ...columnNumbers(request),
       bIsByRows: form === "NT",
       heads,
@@ -66,12 +76,8 @@ function launchTiles(planner: NodePlanner, request: MatmulHeadsRequest): void {
       copyTo: copied?.to ?? 0,
       copyVectors: (copied?.size ?? 0) / 4,
     },
-    tiles: [
-      { count: rows, per: tile.rows },
-      { count: fixed(heads), per: 1 },
-      { count: fixed(outColumns.size), per: tile.columns },
-    ],
-    flops: planner.op.flops(planner.node),
+    tiles: [rowTiles, { count: fixed(heads), per: 1 }, columnTiles],
+    flops: mostRows(way, rows) === 0 ? 0 : planner.op.flops(planner.node),
   });
 }
 

@@ -3,19 +3,11 @@
 import { rowsOf, widthOf } from "../../graph/types.ts";
 import type { MatmulRequest } from "../../ops/skeletons.ts";
 import { invariant } from "../../source/diagnostic.ts";
-import type { Count, KernelFacts, PlannedTensor } from "../plan.ts";
-import { capacityOf, fixed, type MatmulTile, type NodePlanner, rowCount } from "../planner.ts";
+import type { Count, KernelFacts, PlannedTensor, TileCount } from "../plan.ts";
+import { capacityOf, fixed, type NodePlanner, rowCount } from "../planner.ts";
 import { launchWgsl, type WgslOperand } from "./launch.ts";
-import {
-  blockNumbers,
-  type Form,
-  fitTile,
-  narrowName,
-  pitchVectors,
-  threadsOf,
-  tileNumbers,
-  tileText,
-} from "./product-tile.ts";
+import { blockNumbers, type Form, narrowName, pitchVectors } from "./product-blocks.ts";
+import { countWhere, fewRows, type ProductWay, productWays } from "./product-ways.ts";
 
 /** One product over tensors that are already planned; used by every skeleton that multiplies. */
 export interface Product {
@@ -65,26 +57,34 @@ function sizesOf({ form, a, b }: Product): Sizes {
 }
 
 export function launchProduct(planner: NodePlanner, product: Product): void {
-  const { form, a, b, out, addend, first, count } = product;
+  const { form, count, out, first } = product;
   invariant(first === undefined || out.type.dtype === "f32", "a product is added to a state of f32");
   const sizes = sizesOf(product);
-  const { columns } = sizes;
   const rows = sizes.rows === undefined ? count : fixed(sizes.rows);
-  const tile = fitTile(planner.matmulTile, capacityOf(rows), columns);
+  const tile = planner.matmulTile;
+  const shape = { form, ...sizes, rows: capacityOf(rows), tile, few: fewRows, fewRows: 8 };
+  const ways = productWays(planner, shape);
+  for (const way of ways)
+    launchWay(planner, { ...product, isPart: product.isPart || ways.length > 1 }, sizes, rows, way);
+}
+
+function launchWay(planner: NodePlanner, product: Product, sizes: Sizes, rows: Count, way: ProductWay): void {
+  const { form, a, b, out, addend, first, count } = product;
+  const { columns } = sizes;
   launchWgsl(planner, {
     template: "matmul",
-    said: saidOf(product, sizes, tile),
-    tile: tileText(tile),
+    said: saidOf(product, sizes, way),
+    tile: way.text(""),
     operands: operandsOf(product),
     counts: [
       form === "TN"
         ? { name: "depth", count, what: "rows of a and b" }
         : { name: "rows", count, what: "rows of a and out" },
     ],
-    threads: threadsOf(tile),
+    threads: way.threads,
     numbers: {
       ...blockNumbers(form, a, b, sizes.depth),
-      ...tileNumbers(tile, columns),
+      ...way.numbers,
       countsRows: form !== "TN",
       rows: sizes.rows ?? 0,
       columns,
@@ -95,13 +95,25 @@ export function launchProduct(planner: NodePlanner, product: Product): void {
       addsState: first !== undefined,
       addsNothing: addend === undefined && first === undefined,
     },
-    tiles: [
-      { count: rows, per: tile.rows },
-      { count: fixed(columns), per: tile.columns },
-    ],
-    flops: 2 * capacityOf(count) * columns * (sizes.depth ?? sizes.rows ?? 0),
+    tiles: rowsAndColumns(way, rows, columns),
+    flops: 2 * mostRows(way, rows) * columns * (sizes.depth ?? capacityOf(count)),
   });
 }
+
+/** Tiles of rows, where this way is the one for so many, and of columns. */
+export function rowsAndColumns(way: ProductWay, rows: Count, columns: number): TileCount {
+  const tiles: Count =
+    rows.kind === "fixed"
+      ? fixed(Math.ceil(rows.value / way.rows))
+      : { ...rows, live: ["ceil_div", rows.live, way.rows], capacity: Math.ceil(rows.capacity / way.rows) };
+  return [
+    { count: countWhere(way, rows, tiles), per: 1 },
+    { count: fixed(columns), per: way.columns },
+  ];
+}
+
+/** A run of all rows is computed in one of the ways; the others' launches have nothing to do in it. */
+export const mostRows = ({ upTo }: ProductWay, rows: Count): number => (upTo < capacityOf(rows) ? 0 : capacityOf(rows));
 
 function operandsOf({ a, b, out, addend, first, isPart, offsets }: Product): WgslOperand[] {
   const operands: WgslOperand[] = [
@@ -130,7 +142,7 @@ const formulas: Readonly<Record<Form, string>> = {
 function saidOf(
   { form, a, b, out, addend, first }: Product,
   { rows, columns, depth }: Sizes,
-  tile: MatmulTile,
+  way: ProductWay,
 ): Pick<KernelFacts, "name" | "summary" | "formula" | "source"> {
   const [suffix, added] =
     addend !== undefined
@@ -141,7 +153,7 @@ function saidOf(
   const extents = form === "TN" ? `m${rows}n${columns}` : `n${columns}k${depth}`;
   const narrow = narrowName([a, b, out, ...(addend === undefined ? [] : [addend])]);
   return {
-    name: `matmul_${form.toLowerCase()}_${extents}${suffix}_t${tile.rows}x${tile.columns}${narrow}`,
+    name: `matmul_${form.toLowerCase()}_${extents}${suffix}_${way.name}${narrow}`,
     summary: "The product of two matrices.",
     formula: `${formulas[form]}${added}, in ascending k`,
     source: "blocking: Goto and van de Geijn, doi:10.1145/1356052.1356053",

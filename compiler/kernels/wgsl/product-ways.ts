@@ -1,0 +1,171 @@
+// The ways to compute a product: tiles in a workgroup's memory; few rows, with a contraction that threads share; and for
+// adapters in software one thread by itself. Of two for the same product, the number of rows in a run decides.
+
+import type { LiveCount } from "../../graph/types.ts";
+import { invariant } from "../../source/diagnostic.ts";
+import type { Count } from "../plan.ts";
+import { capacityOf, fixed, type MatmulTile, type NodePlanner } from "../planner.ts";
+import type { WgslNumbers } from "./kernels.ts";
+import type { Form } from "./product-blocks.ts";
+
+/** How a kernel computes products, and of which numbers of rows it is asked to. */
+export interface ProductWay {
+  /** Part of the kernel's name. */
+  readonly name: string;
+  readonly rows: number;
+  readonly columns: number;
+  readonly threads: number;
+  readonly numbers: WgslNumbers;
+  /** What a workgroup computes, after a number of rows: `64 rows${…}`. */
+  readonly text: (rows: string) => string;
+  /** It is for more rows than `above`, and for at most `upTo`. */
+  readonly above: number;
+  readonly upTo: number;
+}
+
+/** What decides between ways. */
+export interface ProductShape {
+  readonly form: Form;
+  /** The most there can be. */
+  readonly rows: number;
+  readonly columns: number;
+  /** The contraction; undefined: counted at run time. */
+  readonly depth: number | undefined;
+  readonly tile: MatmulTile;
+  /** So many rows, or fewer, are few; below that many b is read again for every 8 rows rather than once for all. */
+  readonly few: number;
+  /** Rows of a workgroup where rows are few. */
+  readonly fewRows: number;
+}
+
+/**
+ * Rows up to which a contraction is shared by threads instead of rows by tiles. Tiles of fewer columns than a GPU has
+ * processors wait for memory block by block; eight rows at a time read b again, from a cache, for as many workgroups more.
+ */
+export const fewRows = 32;
+
+const whole = (size: number, step: number): number => Math.ceil(size / step) * step;
+
+/** All ways that runs of a product may need: one, or one for few rows and one for more. */
+export function productWays({ target }: NodePlanner, shape: ProductShape): ProductWay[] {
+  if (target.profile === "soft") return [softWay(shape)];
+  const tiled = tiledWay(shape, isDefault(shape, target.defaultTile));
+  if (shape.form === "TN") return [tiled];
+  const few = { ...fewWay(shape), upTo: shape.few };
+  return shape.rows <= shape.few ? [few] : [few, { ...tiled, above: shape.few }];
+}
+
+/** A number of tiles where this way is the one for so many rows, else 0. */
+export function countWhere({ above, upTo }: ProductWay, rows: Count, tiles: Count): Count {
+  if (rows.kind === "fixed") {
+    const isWanted = rows.value > above && rows.value <= upTo;
+    return isWanted ? tiles : fixed(0);
+  }
+  const count: LiveCount = tiles.kind === "fixed" ? tiles.value : tiles.live;
+  const gates: LiveCount[] = [];
+  if (above > 0) gates.push(["min", 1, ["max", 0, ["-", rows.live, above]]]);
+  if (upTo < rows.capacity) gates.push(["min", 1, ["max", 0, ["-", upTo + 1, rows.live]]]);
+  const live = gates.reduce<LiveCount>((product, gate) => ["*", product, gate], count);
+  return { kind: "live", live, capacity: capacityOf(tiles) };
+}
+
+const isDefault = ({ tile }: ProductShape, { rows, columns, depth }: MatmulTile): boolean =>
+  tile.rows === rows && tile.columns === columns && tile.depth === depth;
+
+/** Rows and columns of one thread in software: as many as fit into registers. */
+const softBlock = 8;
+
+function softWay({ tile, rows, columns }: ProductShape): ProductWay {
+  const [tileRows, tileColumns] = [
+    Math.min(tile.rows, whole(Math.max(rows, 1), softBlock)),
+    Math.min(tile.columns, whole(columns, softBlock)),
+  ];
+  const columnThreads = tileColumns / softBlock;
+  return {
+    name: `t${tileRows}x${tileColumns}`,
+    rows: tileRows,
+    columns: tileColumns,
+    threads: (tileRows / softBlock) * columnThreads,
+    numbers: { isSoft: true, isTiled: false, isFew: false, ...sizes(tileRows, tileColumns, columns), columnThreads },
+    text: (what) => `${tileRows} rows${what} by ${tileColumns} columns; ${softBlock} by ${softBlock} per thread`,
+    above: 0,
+    upTo: Number.POSITIVE_INFINITY,
+  };
+}
+
+const sizes = (tileRows: number, tileColumns: number, columns: number): WgslNumbers => ({
+  tileRows,
+  tileColumns,
+  columnTiles: Math.ceil(columns / tileColumns),
+});
+
+/** Where a product has so many of these tiles that all processors are busy, they read less than smaller ones. */
+const largeTile: MatmulTile = { rows: 128, columns: 128, depth: 8 };
+const manyTiles = 256;
+/** A workgroup may have so many threads everywhere. */
+const mostThreads = 256;
+/** Fewer rows or columns would leave threads without a block to move. */
+const leastEdge = 32;
+
+/** Rows and columns that a thread has of a tile: four by four, or eight by eight where the threads would be too many. */
+export const tiledBlock = ({ rows, columns }: Pick<MatmulTile, "rows" | "columns">): 4 | 8 =>
+  (rows / 4) * (columns / 4) <= mostThreads ? 4 : 8;
+
+function tiledWay({ rows, columns, tile: wanted }: ProductShape, mayGrow: boolean): ProductWay {
+  const numLarge = Math.ceil(rows / largeTile.rows) * Math.ceil(columns / largeTile.columns);
+  const tile = mayGrow && numLarge >= manyTiles ? largeTile : wanted;
+  const [tileRows, tileColumns] = [
+    Math.min(tile.rows, whole(Math.max(rows, 1), leastEdge)),
+    Math.min(tile.columns, whole(columns, leastEdge)),
+  ];
+  const block = tiledBlock({ rows: tileRows, columns: tileColumns });
+  const columnThreads = tileColumns / block;
+  const threads = (tileRows / block) * columnThreads;
+  // Each thread moves one block of four by four at most.
+  const tileDepth = Math.min(tile.depth, Math.floor((threads * 4) / (tileRows + tileColumns)) * 4);
+  const [aVectors, bVectors] = [tileRows / 4, tileColumns / 4];
+  const [aBlocks, bBlocks] = [aVectors * (tileDepth / 4), bVectors * (tileDepth / 4)];
+  invariant(aBlocks + bBlocks <= threads, `a tile of ${tileRows} by ${tileColumns} has more blocks than threads`);
+  return {
+    name: `t${tileRows}x${tileColumns}x${tileDepth}`,
+    rows: tileRows,
+    columns: tileColumns,
+    threads,
+    numbers: {
+      ...{ isSoft: false, isTiled: true, isFew: false, isLarge: block === 8 },
+      ...sizes(tileRows, tileColumns, columns),
+      ...{ columnThreads, tileDepth, aVectors, bVectors, aBlocks, blocks: aBlocks + bBlocks },
+      ...{ aTileLength: tileDepth * aVectors, bTileLength: tileDepth * bVectors },
+    },
+    text: (what) =>
+      `${tileRows} rows${what} by ${tileColumns} columns, ${block} by ${block} per thread; contraction ${tileDepth} at a time through workgroup memory`,
+    above: 0,
+    upTo: Number.POSITIVE_INFINITY,
+  };
+}
+
+const fewThreads = 128;
+
+/** Along the contraction where rows of b run that way, so that threads side by side read side by side; else across. */
+function fewWay({ form, columns, depth, fewRows: rows }: ProductShape): ProductWay {
+  const vectors = Math.ceil((depth ?? 4) / 4);
+  // A thread reads eight vectors of each row, or more where the contraction is longer than all threads together take.
+  const wanted = form === "NT" ? Math.max(Math.min(32, vectors), vectors / 8) : Math.min(16, vectors);
+  const lanes = Math.min(fewThreads, 2 ** Math.ceil(Math.log2(wanted)));
+  const columnVectors = Math.min(fewThreads / lanes, 2 ** Math.ceil(Math.log2(Math.ceil(columns / 4))));
+  const tileColumns = 4 * columnVectors;
+  const [laneStep, columnStep] = form === "NT" ? [1, lanes] : [columnVectors, 1];
+  return {
+    name: `few${rows}x${tileColumns}`,
+    rows,
+    columns: tileColumns,
+    threads: lanes * columnVectors,
+    numbers: {
+      ...{ isSoft: false, isTiled: false, isFew: true, lanes, laneStep, columnVectors, columnStep },
+      ...sizes(rows, tileColumns, columns),
+    },
+    text: (what) => `${rows} rows${what} by ${tileColumns} columns, whose contraction ${lanes} threads share`,
+    above: 0,
+    upTo: Number.POSITIVE_INFINITY,
+  };
+}
