@@ -22,9 +22,10 @@ export function addPlanVerb(program: Command): void {
     .argument("<spec>", "the model spec, a YAML file")
     .addOption(wholeFlag("context", "tokens of the sequences that are served (default: model.context)", 1))
     .addOption(
-      new Option("--device <name>", "only this device, with the whole arithmetic")
-        .choices(planDevices.map(({ name }) => name))
-        .env("MSPEC_DEVICE"),
+      // MSPEC_DEVICE names what runs a model; here devices have their makers' names.
+      new Option("--device <name>", "only this device, with the whole arithmetic").choices(
+        planDevices.map(({ name }) => name),
+      ),
     )
     .addOption(outFlag("a file instead of the standard output"))
     .addOption(setFlag())

@@ -1,5 +1,6 @@
 // Whether a GPU still does what it is asked: it may be lost, refuse a run, or be closed, and then every call says so.
 
+import { Fault } from "../fault.ts";
 import * as messages from "../messages/webgpu.ts";
 
 /** A reading that fails because the GPU was lost may be told of a little earlier than the loss. */
@@ -16,13 +17,15 @@ export class GpuHealth {
   constructor(device: GPUDevice, adapter: string) {
     this.#device = device;
     this.#adapter = adapter;
-    device.addEventListener("uncapturederror", (event) => {
-      // It is told here, so that the console need not.
-      event.preventDefault();
-      this.fail(messages.runFailed(this.#program, event.error.message));
-    });
+    device.addEventListener("uncapturederror", this.#onError);
     void device.lost.then((info) => this.fail(this.#lost(info)));
   }
+
+  readonly #onError = (event: GPUUncapturedErrorEvent): void => {
+    // It is told here, so that the console need not.
+    event.preventDefault();
+    this.fail(messages.runFailed(this.#program, event.error.message));
+  };
 
   #lost({ reason, message }: GPUDeviceLostInfo): Error {
     return messages.lost(this.#adapter, this.#program, message === "" ? reason : `${reason}: ${message}`);
@@ -32,6 +35,8 @@ export class GpuHealth {
   fail(error: Error): void {
     if (this.#failure !== undefined) return;
     this.#failure = error;
+    // Dawn would keep the listener, and with it the device and its threads, until the process ends.
+    this.#device.removeEventListener("uncapturederror", this.#onError);
     this.onFailure(error);
   }
 
@@ -62,8 +67,14 @@ export class GpuHealth {
   /** Why something could not be read or made: the loss of the GPU where that is the reason, else the error itself. */
   async reasonOf(error: unknown): Promise<unknown> {
     if (this.#failure !== undefined) return this.#failure;
-    const late = new Promise<undefined>((resolve) => setTimeout(resolve, lossDelayMilliseconds, undefined));
+    // What mspec itself says has nothing to do with a loss.
+    if (error instanceof Fault || error instanceof RangeError || error instanceof TypeError) return error;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, lossDelayMilliseconds, undefined);
+    });
     const info = await Promise.race([this.#device.lost, late]);
+    clearTimeout(timer);
     return this.#failure ?? (info === undefined ? error : this.#lost(info));
   }
 }

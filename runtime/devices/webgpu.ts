@@ -3,7 +3,6 @@
 
 import type { Manifest, ManifestTensor } from "../contract.ts";
 import type { Counts, Device, DeviceName, LaunchReport, ReadOptions, WantedTensor } from "../device.ts";
-import { Fault } from "../fault.ts";
 import { elementCount, tensorsOf } from "../memory-map.ts";
 import * as messages from "../messages/device.ts";
 import { describeAdapter, requestAdapter, requestDevice } from "./webgpu-adapter.ts";
@@ -55,7 +54,8 @@ export async function openWebGpu(
     health.check();
     return new OpenedDevice({ manifest, name, description, resources, health, memory, timer, programs });
   } catch (error) {
-    const reason = error instanceof Fault ? error : await health.reasonOf(error);
+    const reason = await health.reasonOf(error);
+    health.fail(messages.closed(manifest.name));
     resources.destroy();
     device.destroy();
     throw reason;

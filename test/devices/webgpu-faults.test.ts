@@ -1,5 +1,7 @@
 // What the WebGPU device says when something goes wrong: kernels, limits, memory, the loss of the GPU.
 
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Manifest, ManifestKernel } from "../../runtime/contract.ts";
 import { openDawn } from "../../runtime/devices/node-dawn.ts";
@@ -214,4 +216,23 @@ describe("H2: a GPU that is lost", () => {
     expect(() => device.write("x", new Float32Array(8))).toThrow(/device\/closed/);
     await device.close();
   });
+});
+
+test("a device that was closed, or not opened, is collected: each would keep two threads", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect: () => void = runInNewContext("gc");
+  const devices: WeakRef<GPUDevice>[] = [];
+  const gpu = await gpuWith((device) => void devices.push(new WeakRef(device)));
+  const options = { gpu, isSoftware: true };
+  await (await openWebGpu(tinyGpuModel, textsOf(kernelTexts), options)).close();
+  const texts = new Map([...kernelTexts, ["wgsl/tick.wgsl", "nonsense"]]);
+  // An expectation of a promise would keep it, and with it the device, until the test ends.
+  await openWebGpu(tinyGpuModel, textsOf(texts), options).catch(() => {});
+  expect(devices).toHaveLength(2);
+  await expect
+    .poll(() => {
+      collect();
+      return devices.map((device) => device.deref() === undefined);
+    })
+    .toEqual([true, true]);
 });
