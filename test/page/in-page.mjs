@@ -4,6 +4,11 @@
 import { Fault, openModel } from "mspec/page";
 
 /** @typedef {import("mspec/page").DeviceName} DeviceName */
+/** @typedef {import("mspec/page").Model} Model */
+/** @typedef {import("../../runtime/devices/webgpu.ts").WebGpuDevice} WebGpuDevice */
+
+/** @type {Model | undefined} */
+let trained;
 
 const calls = {
   /** The message of the fault with which a model does not open. @param {string} address @param {DeviceName} device */
@@ -38,18 +43,37 @@ const calls = {
    * @param {string} address
    * @param {readonly string[]} corpus
    * @param {string} prompt
+   * @param {number} maxTokens
    */
-  async train(address, corpus, prompt) {
+  async train(address, corpus, prompt, maxTokens) {
     const model = await openModel(address, { device: "webgpu:software" });
+    trained = model;
     /** @type {number[]} */
     const losses = [];
     const result = await model.train({ corpus, observer: { onStep: ({ loss }) => losses.push(loss) } });
-    const { tokens } = await model.generate({ prompt, maxTokens: 24, temperature: 0 });
+    const { tokens } = await model.generate({ prompt, maxTokens, temperature: 0 });
     const { loss: evaluated } = await model.evaluate(corpus);
-    const [name] = model.parameterNames;
-    const parameter = [...(await model.parameter(name)).subarray(0, 8)];
-    await model.close();
-    return { losses, validationLoss: result.validationLoss, tokens: [...tokens], evaluated, parameter };
+    return { losses, validationLoss: result.validationLoss, tokens: [...tokens], evaluated };
+  },
+
+  /**
+   * The message with which training ends when the device of the model that was trained is destroyed behind a step.
+   * @param {readonly string[]} corpus
+   * @param {number} last
+   */
+  async lose(corpus, last) {
+    const model = trained;
+    if (model === undefined) return "nothing was trained";
+    /** @param {import("mspec/page").StepReport} report */
+    const onStep = ({ step }) => {
+      if (step === last) /** @type {WebGpuDevice} */ (model.device).gpuDevice.destroy();
+    };
+    try {
+      await model.train({ corpus, observer: { onStep } });
+      return "it trained";
+    } catch (error) {
+      return error instanceof Fault ? error.message : `no fault: ${error}`;
+    }
   },
 };
 
