@@ -205,6 +205,52 @@ interface PagedSize {
   readonly hasSinks?: boolean;
 }
 
+/** Which new tokens of which sequences there are, and where their keys lie. */
+interface PagedRows {
+  readonly page: number;
+  readonly slots: number;
+  readonly positions: readonly number[];
+  /** sequence, first row, rows, keys */
+  readonly tiles: readonly (readonly [number, number, number, number])[];
+  readonly table: readonly (readonly number[])[];
+}
+
+/** Three sequences: 1 new token at position 0, 5 new ones after 9, 1 new one after 40; pages out of order. */
+const fewKeys: PagedRows = {
+  page: 4,
+  slots: 96,
+  positions: [0, 9, 10, 11, 12, 13, 40],
+  tiles: [
+    [0, 0, 1, 1],
+    [1, 1, 3, 14],
+    [1, 4, 2, 14],
+    [2, 6, 1, 41],
+    [0, 0, 0, 0],
+  ],
+  table: [
+    [3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [7, 2, 20, 5, 0, 0, 0, 0, 0, 0, 0],
+    [1, 4, 6, 8, 9, 10, 11, 12, 13, 14, 23],
+  ],
+};
+
+/** More keys than a block of any kernel: a single token over 151, one over 64, and a row tile that sees 103. */
+const manyKeys: PagedRows = {
+  page: 16,
+  slots: 368,
+  positions: [150, 63, ...Array.from({ length: 35 }, (_, i) => 68 + i)],
+  tiles: [
+    [0, 0, 1, 151],
+    [2, 1, 1, 64],
+    [1, 2, 35, 103],
+  ],
+  table: [
+    [22, 3, 5, 7, 9, 11, 13, 15, 17, 19, 0],
+    [1, 2, 4, 6, 8, 10, 12, 0, 0, 0, 0],
+    [21, 20, 18, 16, 0, 0, 0, 0, 0, 0, 0],
+  ],
+};
+
 export function pagedCases(): OpCase[] {
   const sizes: readonly PagedSize[] = [
     { heads: 4, kvHeads: 2, keyDim: 12, valueDim: 12 },
@@ -214,36 +260,38 @@ export function pagedCases(): OpCase[] {
     { heads: 5, kvHeads: 1, keyDim: 3, valueDim: 17, hasSinks: true },
     { heads: 16, kvHeads: 2, keyDim: 4, valueDim: 20 },
   ];
-  return sizes.flatMap((size) => ["k <= q", "k <= q && q - k < 6"].map((mask, i) => pagedCase(size, scores[i], mask)));
+  const short = ["k <= q", "k <= q && q - k < 6"];
+  const long = ["k <= q", "k <= q && q - k < 60"];
+  return [
+    ...sizes.flatMap((size) => short.map((mask, i) => pagedCase(size, fewKeys, scores[i], mask))),
+    ...long.map((mask, i) => pagedCase(sizes[i], manyKeys, scores[i], mask)),
+  ];
 }
 
-function pagedCase({ heads, kvHeads, keyDim, valueDim, hasSinks }: PagedSize, score: string, mask: string): OpCase {
-  const page = 4;
-  const [queries, keys, slots] = [dim("queries", heads * keyDim), dim("keys", kvHeads * keyDim), dim("slots", 96)];
+function pagedCase(
+  { heads, kvHeads, keyDim, valueDim, hasSinks }: PagedSize,
+  { page, slots: slotCount, positions, tiles, table }: PagedRows,
+  score: string,
+  mask: string,
+): OpCase {
+  const [queries, keys] = [dim("queries", heads * keyDim), dim("keys", kvHeads * keyDim)];
+  const [slots, count] = [dim("slots", slotCount), rows(positions.length)];
   const values = valueDim === keyDim ? keys : dim("values", kvHeads * valueDim);
-  // Three sequences: 1 new token at position 0, 5 new ones after 9, 1 new one after 40; pages out of order.
-  const positions = [0, 9, 10, 11, 12, 13, 40];
-  const tiles = [0, 0, 1, 1, 1, 1, 3, 14, 1, 4, 2, 14, 2, 6, 1, 41, 0, 0, 0, 0];
   const given = (name: string, values: readonly number[], ...dims: Dim[]): CaseInput => ({
     name,
     type: tensor("i32", ...dims),
     make: (i) => values[i],
   });
-  const table = [
-    ...[3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-    ...[7, 2, 20, 5, 0, 0, 0, 0, 0, 0, 0],
-    ...[1, 4, 6, 8, 9, 10, 11, 12, 13, 14, 23],
-  ];
   return {
     op: "attention_paged",
-    title: `${heads}/${kvHeads} heads of ${keyDim} and ${valueDim}${hasSinks ? " with sinks" : ""}, ${mask}`,
+    title: `${heads}/${kvHeads} heads of ${keyDim} and ${valueDim}${hasSinks ? " with sinks" : ""}, ${slotCount} slots, ${mask}`,
     inputs: [
-      real("q", 2, rows(7), queries),
+      real("q", 2, count, queries),
       real("k_cache", 2, slots, keys),
       real("v_cache", 1, slots, values),
-      given("positions", positions, rows(7)),
-      given("page_table", table, dim("sequences", 3), dim("table", 11)),
-      given("row_tiles", tiles, dim("tiles", 5), dim("tile_fields", 4)),
+      given("positions", positions, count),
+      given("page_table", table.flat(), dim("sequences", table.length), dim("table", table[0].length)),
+      given("row_tiles", tiles.flat(), dim("tiles", tiles.length), dim("tile_fields", 4)),
       ...(hasSinks ? [real("sinks", 3, dim("heads", heads))] : []),
     ],
     attributes: {

@@ -6,7 +6,7 @@ import { intervalProgram } from "../../formula/interval.ts";
 import { lowerFormula, operationsBelow } from "../../formula/lower.ts";
 import { printFormula } from "../../formula/print.ts";
 import { countReaders } from "../../formula/readers.ts";
-import type { WgslHeads, WgslPairs } from "../../kernels/wgsl/kernels.ts";
+import type { WgslHeads, WgslHeadVectors, WgslPairs } from "../../kernels/wgsl/kernels.ts";
 import { invariant } from "../../source/diagnostic.ts";
 import { elementaryFunctions } from "../../targets/wgsl/elementary.ts";
 import { type SpelledNumber, spellInterval } from "../../targets/wgsl/interval.ts";
@@ -24,10 +24,26 @@ interface HeadsView {
   readonly pitchVectors: number;
 }
 
-export interface PairsView {
+/** A function that brings a slice of an operand's channels into workgroup memory; texts are expressions. */
+interface StageView {
+  readonly operand: string;
+  readonly memory: "own" | "other";
+  readonly count: "OWN" | "OTHER";
+  readonly pitch: "LANES" | "PITCH";
+  readonly vectors: string;
+  readonly row: string;
+  readonly head: string;
+}
+
+export interface HeadVectorsView {
   readonly elementary: readonly string[];
-  readonly scale: string;
   readonly heads: number;
+  readonly readHeads: readonly HeadsView[];
+  readonly writtenHeads: readonly HeadsView[];
+}
+
+export interface PairsView extends HeadVectorsView {
+  readonly scale: string;
   readonly readsDocuments: boolean;
   readonly hasGradient: boolean;
   readonly scoreText: string;
@@ -36,15 +52,27 @@ export interface PairsView {
   readonly maskText: string;
   readonly maskLines: readonly string[];
   readonly blockLines: readonly string[];
-  readonly readHeads: readonly HeadsView[];
-  readonly writtenHeads: readonly HeadsView[];
+  readonly stages: readonly StageView[];
+  readonly ownRow: string;
+  readonly otherRow: string;
+  readonly otherRows: "queries" | "keys";
 }
 
 /** Parameters of the functions that hold formulas. */
 const parameters = ["s", "q", "k", "head", "same_document", "d_y"];
 
+export const headVectorsView = (
+  { heads, operands, elementary }: WgslHeadVectors,
+  called: ReadonlySet<string> = new Set(elementary),
+): HeadVectorsView => ({
+  elementary: elementaryFunctions(called),
+  heads,
+  readHeads: operands.filter(({ access }) => access === "read").map(headsView),
+  writtenHeads: operands.filter(({ access }) => access === "write").map(headsView),
+});
+
 export function pairsView(pairs: WgslPairs): PairsView {
-  const { score, mask, scale, heads, readsDocuments, hasGradient, operands, elementary } = pairs;
+  const { score, mask, scale, readsDocuments, hasGradient, elementary } = pairs;
   const called = new Set(elementary);
   const seed = `d_${score.outputs[0].name}`;
   const scoreLines = functionLines(score, new Map(), called);
@@ -53,9 +81,8 @@ export function pairsView(pairs: WgslPairs): PairsView {
     : [];
   const maskLines = functionLines(mask, new Map(), called);
   return {
-    elementary: elementaryFunctions(called),
+    ...headVectorsView(pairs, called),
     scale: floatText(scale),
-    heads,
     readsDocuments,
     hasGradient,
     scoreText: commentText(printFormula(score)),
@@ -64,8 +91,29 @@ export function pairsView(pairs: WgslPairs): PairsView {
     maskText: commentText(printFormula(mask)),
     maskLines,
     blockLines: blockLines(pairs),
-    readHeads: operands.filter(({ access }) => access === "read").map(headsView),
-    writtenHeads: operands.filter(({ access }) => access === "write").map(headsView),
+    ...tileView(pairs),
+  };
+}
+
+const rowFunctions = { queries: "query_row", keys: "key_row" } as const;
+
+/** What a workgroup that owns a block of queries or keys brings into its memory, and how. */
+function tileView({ operands, owns }: WgslPairs): Pick<PairsView, "stages" | "ownRow" | "otherRow" | "otherRows"> {
+  const others = owns === "keys" ? "queries" : "keys";
+  const stages = owns === undefined ? [] : operands.filter(({ access }) => access === "read");
+  return {
+    stages: stages.map(({ operand, of, channels }) => ({
+      operand: ident(operand),
+      ...(of === owns
+        ? ({ memory: "own", count: "OWN", pitch: "LANES" } as const)
+        : ({ memory: "other", count: "OTHER", pitch: "PITCH" } as const)),
+      vectors: `${Math.ceil(channels / 4)}u`,
+      row: rowFunctions[of],
+      head: of === "queries" ? "query_head(rows, n)" : "rows.kv_head",
+    })),
+    ownRow: rowFunctions[owns ?? "queries"],
+    otherRow: rowFunctions[others],
+    otherRows: others,
   };
 }
 

@@ -1,7 +1,7 @@
 // Kernels → views of their templates. Everything is resolved here: a template has no arithmetic.
 
 import type { WgslKernel } from "../../kernels/wgsl/kernels.ts";
-import { pairsView } from "./attention.ts";
+import { headVectorsView, pairsView } from "./attention.ts";
 import { declarationsView } from "./declarations.ts";
 import { rowsView } from "./formula.ts";
 
@@ -27,6 +27,8 @@ function formulasView(kernel: WgslKernel): object {
       return rowsView(kernel, formulas.rows);
     case "pairs":
       return pairsView(formulas.pairs);
+    case "heads":
+      return headVectorsView(formulas.vectors);
     case "functions":
       return {};
   }

@@ -2,7 +2,8 @@
 // adapters in software, where a barrier costs more than it saves.
 
 import type { Skeletons, Target } from "../target.ts";
-import { planAttention, planAttentionBackward } from "./attention.ts";
+import { planAttention } from "./attention.ts";
+import { planAttentionBackward } from "./attention-backward.ts";
 import { planAttentionPaged } from "./attention-paged.ts";
 import { planWorkingCopy } from "./convert.ts";
 import { planLinearCrossEntropy } from "./cross-entropy.ts";

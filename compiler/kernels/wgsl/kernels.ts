@@ -48,6 +48,7 @@ export type WgslFormulas =
   | { readonly kind: "rows"; readonly rows: WgslRows }
   /** Scores of queries and keys; see emit/wgsl/attention.ts. */
   | { readonly kind: "pairs"; readonly pairs: WgslPairs }
+  | { readonly kind: "heads"; readonly vectors: WgslHeadVectors }
   /** Functions of one element. */
   | { readonly kind: "functions"; readonly functions: readonly WgslScalarFormula[] };
 
@@ -87,25 +88,33 @@ export interface WgslRows {
 export interface WgslHeads {
   readonly operand: string;
   readonly access: "read" | "write";
+  /** What its rows belong to. */
+  readonly of: "queries" | "keys";
   /** Channels of one head, and elements from row to row. */
   readonly channels: number;
   readonly pitch: number;
 }
 
+/** Operands of attention by heads, and what else a kernel of it needs. */
+export interface WgslHeadVectors {
+  readonly heads: number;
+  readonly operands: readonly WgslHeads[];
+  /** Elementary functions that the template calls. */
+  readonly elementary: readonly string[];
+}
+
 /** What attention computes for pairs of query and key. */
-export interface WgslPairs {
+export interface WgslPairs extends WgslHeadVectors {
   readonly score: Formula;
   readonly mask: Formula;
   /** What multiplies q·k before the score formula. */
   readonly scale: number;
-  readonly heads: number;
   /** Positions of queries and keys are less than this. */
   readonly positions: number;
   /** Whether the kernel is given document ids, as its mask asks for them. */
   readonly readsDocuments: boolean;
   /** Whether the score's derivative is wanted. */
   readonly hasGradient: boolean;
-  readonly operands: readonly WgslHeads[];
-  /** Elementary functions that the template calls. */
-  readonly elementary: readonly string[];
+  /** What a workgroup has a block of, to meet all blocks of the others; undefined: threads work for themselves. */
+  readonly owns: "queries" | "keys" | undefined;
 }

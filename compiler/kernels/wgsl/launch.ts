@@ -122,6 +122,8 @@ function formulaParts(formulas: WgslFormulas): (string | object)[] {
       const { score, mask, ...numbers } = formulas.pairs;
       return [score, mask, JSON.stringify(numbers)];
     }
+    case "heads":
+      return [JSON.stringify(formulas.vectors)];
     case "functions":
       return formulas.functions.flatMap(({ name, formula }) => [name, formula]);
   }
