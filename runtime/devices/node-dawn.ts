@@ -23,7 +23,10 @@ async function open(isSoftware: boolean): Promise<GPU> {
   const { create } = await loadDawn();
   await (isSoftware ? needSoftwareVulkan() : needVulkan());
   // Pages get times in steps of 0.1 ms, for their visitors' sake; a launch takes less.
-  return create(["disable-dawn-features=timestamp_quantization"]);
+  const features = ["disable-dawn-features=timestamp_quantization"];
+  // SwiftShader clears workgroups' memory word by word in straight code, which takes seconds to compile; no kernel reads
+  // what it has not written.
+  return create(isSoftware ? [...features, "enable-dawn-features=disable_workgroup_init"] : features);
 }
 
 async function loadDawn(): Promise<typeof import("webgpu")> {
