@@ -7,15 +7,12 @@ import { modelMap } from "./normalize-model.ts";
 import { type Ordered, ordered, scheduleValue } from "./ordered.ts";
 import { languageVersion } from "./schema.ts";
 import type { Selector } from "./selector.ts";
-import type { DataSpec, Distribution, PrecisionProgram, PrecisionRule, Spec, TrainSpec } from "./spec.ts";
+import type { DataSpec, Distribution, PrecisionProgram, PrecisionRule, Spec, TileTarget, TrainSpec } from "./spec.ts";
 
 export function normalizeSpec(spec: Spec): string {
   const { name, model, precision, tiles, recompute, data, train, serve } = spec;
   const definitions = [...model.layers[0].attention.score.definitions.values()];
   const formulas = definitions.map((definition) => [definition.name, printFormulaSyntax(definition.syntax)] as const);
-  const wasm = tiles.map(({ selector, tile }) => {
-    return [selectorText(selector), `${tile.rows}x${tile.columns}x${tile.depth}`] as const;
-  });
   const ownRules = (program: PrecisionProgram) => {
     const list = precisionList(precision, program);
     return list.length > 0 ? list : undefined;
@@ -27,7 +24,7 @@ export function normalizeSpec(spec: Spec): string {
     ["formulas", formulas.length > 0 ? ordered(...formulas) : undefined],
     ["model", modelMap(model, train?.steps)],
     ["precision", precisionList(precision, undefined)],
-    ["tiles", tiles.length > 0 ? ordered(["wasm", ordered(...wasm)]) : undefined],
+    ["tiles", tiles.length > 0 ? tilesMap(tiles) : undefined],
     ["recompute", recompute.map(({ selector }) => selectorText(selector))],
     ["data", data && dataMap(data)],
     ["train", train && ordered(...trainMap(train), ["precision", ownRules("train")])],
@@ -35,6 +32,17 @@ export function normalizeSpec(spec: Spec): string {
     ["serve", ordered(...serveEntries, ["precision", ownRules("serve")])],
   );
   return stringify(document, { lineWidth: 0 });
+}
+
+function tilesMap(tiles: Spec["tiles"]): Ordered {
+  const of = (target: TileTarget) => {
+    const own = tiles.filter((rule) => rule.target === target);
+    const entries = own.map(({ selector, tile }) => {
+      return [selectorText(selector), `${tile.rows}x${tile.columns}x${tile.depth}`] as const;
+    });
+    return entries.length > 0 ? ordered(...entries) : undefined;
+  };
+  return ordered(["wasm", of("wasm")], ["wgsl", of("wgsl")]);
 }
 
 function dataMap({ tokenizer, train, validation, skipBadLines }: DataSpec): Ordered {

@@ -13,11 +13,12 @@ import { applyOverrides } from "./overrides.ts";
 import { keyPlaces } from "./places.ts";
 import { resolveModel } from "./resolve-model.ts";
 import { resolveData, resolveTrain, resolveTrainBatch } from "./resolve-train.ts";
-import { readPrecision, readRecompute, readTiles } from "./rules.ts";
+import { readPrecision, readRecompute } from "./rules.ts";
 import { specSchema } from "./schema.ts";
 import { Section } from "./section.ts";
 import type { ModelSpec, ServeSpec, Spec, TrainSpec } from "./spec.ts";
 import { checkStructure } from "./structure.ts";
+import { readTiles } from "./tiles.ts";
 import { nodeWords } from "./words.ts";
 
 export interface SpecReading {

@@ -1,7 +1,7 @@
 // The rules of a spec, resolved: precision, tiles, recompute, initial weights, weight decay. What they match is known
 // only when the operations are.
 
-import { parseDistribution, parsePrecision, parseTile } from "../formula/parse.ts";
+import { parseDistribution, parsePrecision } from "../formula/parse.ts";
 import { printSelector } from "../formula/print-syntax.ts";
 import type { FormatSyntax, PrecisionSyntax } from "../formula/syntax.ts";
 import type { Diagnostics } from "../source/diagnostic.ts";
@@ -9,19 +9,10 @@ import * as sayKey from "../source/messages/key.ts";
 import * as say from "../source/messages/rule.ts";
 import type { ExpressionText, Place } from "../source/text.ts";
 import type { YamlNode, YamlScalar } from "../source/yaml-node.ts";
-import { tileStep } from "../targets/wasm/limits.ts";
 import { floatFault } from "./scalar-fault.ts";
 import type { Section } from "./section.ts";
 import { everyOperation, readSelector, type Selector } from "./selector.ts";
-import type {
-  Distribution,
-  Format,
-  PrecisionProgram,
-  PrecisionRule,
-  RecomputeRule,
-  Signature,
-  TileRule,
-} from "./spec.ts";
+import type { Distribution, Format, PrecisionProgram, PrecisionRule, RecomputeRule, Signature } from "./spec.ts";
 
 const formats: readonly Format[] = ["f32", "bf16"];
 /** What partial sums are added in. */
@@ -51,18 +42,15 @@ const recipes: ReadonlyMap<string, Recipe> = new Map<string, Recipe>([
   ],
 ]);
 
-/** Larger tiles than any cache; it keeps products of extents exact. */
-const mostExtent = 4096;
-
 /** One entry of a map of rules. */
-interface Entry {
+export interface Entry {
   readonly selector: Selector;
   readonly value: YamlScalar;
   readonly key: string;
 }
 
 /** The entries of a map from selectors, in order; the same selector must not stand twice. */
-function readEntries(
+export function readEntries(
   section: Section,
   node: YamlNode | undefined,
   path: string,
@@ -161,28 +149,6 @@ function signatureOf(syntax: PrecisionSyntax, text: ExpressionText, diagnostics:
 
 function formatOf(name: string): Format | undefined {
   return formats.find((format) => format === name);
-}
-
-export function readTiles(root: Section): TileRule[] {
-  const tiles = root.section("tiles");
-  const { diagnostics } = root.reading;
-  return readEntries(tiles, tiles.node("wasm"), "tiles.wasm", "with").flatMap(
-    ({ selector, value, key }): TileRule[] => {
-      const syntax = parseTile(value.text, diagnostics);
-      if (syntax === undefined) return [];
-      const [option] = syntax.options;
-      const large = syntax.extents.find((extent) => extent > mostExtent);
-      const [rows, columns, depth] = syntax.extents;
-      const uneven = (["rows", "columns"] as const).find((axis) => ({ rows, columns })[axis] % tileStep[axis] !== 0);
-      if (syntax.extents.length !== 3) diagnostics.add(say.tileExtents(syntax.extents.length, value.place));
-      else if (option !== undefined) diagnostics.add(say.tileOption(option.name, value.text.place(option.span)));
-      else if (large !== undefined) diagnostics.add(say.tileTooLarge(large, mostExtent, value.place));
-      else if (uneven !== undefined) {
-        diagnostics.add(say.tileUneven({ rows, columns }[uneven], tileStep[uneven], uneven, value.place));
-      } else return [{ target: "wasm", selector, tile: { rows, columns, depth }, key }];
-      return [];
-    },
-  );
 }
 
 export function readRecompute(root: Section): RecomputeRule[] {

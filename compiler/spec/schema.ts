@@ -223,7 +223,13 @@ export const specSchema: SectionShape = section({
     ["torch_dtype", "dtype"],
   ),
   tiles: optional(
-    section({ wasm: optional(selectorMap({ kind: "tile" }), "Tiles of the wasm kernels by selector.") }),
+    section({
+      wasm: optional(selectorMap({ kind: "tile" }), "Tiles of the wasm kernels by selector."),
+      wgsl: optional(
+        selectorMap({ kind: "tile" }),
+        "Tiles of the wgsl kernels by selector: what a workgroup computes.",
+      ),
+    }),
     "Tiles by target and selector.",
   ),
   recompute: optional(

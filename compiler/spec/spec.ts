@@ -210,8 +210,11 @@ export interface Signature {
   readonly result: Format | undefined;
 }
 
+/** Targets whose products a spec may cut. */
+export type TileTarget = "wasm" | "wgsl";
+
 export interface TileRule {
-  readonly target: "wasm";
+  readonly target: TileTarget;
   readonly selector: Selector;
   /** Rows and columns of the output, and contraction length, that one work item computes. */
   readonly tile: { readonly rows: number; readonly columns: number; readonly depth: number };

@@ -3,6 +3,8 @@
 
 import { describe, expect, test } from "vitest";
 import { compile } from "../../compiler/compile.ts";
+import type { Target } from "../../compiler/kernels/target.ts";
+import { targets } from "../../compiler/kernels/targets.ts";
 import { SourceText } from "../../compiler/source/text.ts";
 import { readSpec } from "../../compiler/spec/read.ts";
 import { specSchema } from "../../compiler/spec/schema.ts";
@@ -36,7 +38,7 @@ model:
     - { kind: dense, intermediate: 40, activation: squared(x) }
     - { layers: 1, activation: silu(gate) * up }
 precision: [f32, { norm: f32 }]
-tiles: { wasm: { linear: 32x32x16 } }
+tiles: { wasm: { linear: 32x32x16 }, wgsl: { linear: 32x32x8 } }
 recompute: [norm]
 data: { tokenizer: bytes, train: [a.txt], validation: 0.1, skip_bad_lines: true }
 train:
@@ -83,6 +85,7 @@ const changes: Readonly<Record<string, string>> = {
   "evaluate.precision": "evaluate={ precision: [bf16] }",
   "serve.precision": "serve.precision=[bf16]",
   "tiles.wasm": "tiles.wasm={linear: 64x32x16}",
+  "tiles.wgsl": "tiles.wgsl={linear: 64x32x8}",
   recompute: "recompute=[activation]",
   "data.tokenizer": "data.tokenizer=tokenizer.json",
   "data.train": "data.train=[b.txt]",
@@ -203,11 +206,17 @@ function leavesOf(shape: Shape, path: string): string[] {
 }
 
 /** The code of all kernels without its provenance, and the manifest without what only repeats the spec. */
-function effects(overrides: readonly string[]): { readonly kernels: string; readonly manifest: string } {
+function effects(
+  overrides: readonly string[],
+  target: Target = targets.wasm,
+): {
+  readonly kernels: string;
+  readonly manifest: string;
+} {
   const { spec, diagnostics } = readSpec(new SourceText("maximal.yaml", maximal), overrides);
   if (spec === undefined) throw new Error(diagnostics.map(({ code, claim }) => `${code}: ${claim}`).join("\n"));
-  const { kernels, manifest } = compile(spec);
-  const code = kernels.map(({ text }) => text.replace(/^;;.*\n/gm, "")).sort();
+  const { kernels, manifest } = compile(spec, undefined, {}, target);
+  const code = kernels.map(({ text }) => text.replace(/^(;;|\/\/).*\n/gm, "")).sort();
   const { name: _name, model: _model, kernels: listed, ...facts } = manifest;
   const parts = { ...facts, kernels: listed.map(({ sha256: _sha256, ...kernel }) => kernel) };
   return { kernels: code.join("\n"), manifest: JSON.stringify(parts) };
@@ -241,10 +250,11 @@ test("where an exception says that there is one word, there is one: a second mus
   expect(new Set(counts)).toEqual(new Set([1]));
 });
 
-const before = effects([]);
+const bases = { wasm: effects([]), wgsl: effects([], targets.wgsl) };
 
-test.each(Object.entries(changes))("%s does something", (_path, override) => {
-  const after = effects([override]);
+test.each(Object.entries(changes))("%s does something", (path, override) => {
+  const target = path === "tiles.wgsl" ? "wgsl" : "wasm";
+  const [before, after] = [bases[target], effects([override], targets[target])];
   expect(after.kernels !== before.kernels || after.manifest !== before.manifest).toBe(true);
 });
 

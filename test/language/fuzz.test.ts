@@ -10,7 +10,7 @@ import { readSpecText, smallSpec, smallSpecWith } from "./spec-text.ts";
 const base = `${smallSpec}formulas: { f: "max(x, 0)^2" }
 precision: [f32, "layers[0..1].{attention,ffn}.wgrad": f32 * f32 -> f32 -> f32]
 recompute: ["**.norm"]
-tiles: { wasm: { linear: 64x64x16 } }
+tiles: { wasm: { linear: 64x64x16 }, wgsl: { linear: 64x64x16 } }
 `;
 
 const blocks = smallSpecWith(

@@ -125,7 +125,10 @@ test.each([
   ],
   [
     "tiles and recompute",
-    ["tiles.wasm={ linear: 64x64x16, wgrad: 2x32x3 }", 'recompute=["**.norm", "layers[0.. by 2, -1].attention"]'],
+    [
+      "tiles={ wgsl: { head: 64x32x8 }, wasm: { linear: 64x64x16, wgrad: 2x32x3 } }",
+      'recompute=["**.norm", "layers[0.. by 2, -1].attention"]',
+    ],
   ],
   ["data", ['data={ tokenizer: "yes", train: ["1", "# not a comment", "*.txt"], validation: [held] }']],
   [

@@ -72,7 +72,7 @@ model:
         losses: { sequence: 1e-4, batch: 1e-2, z: 1e-3 }
   mtp: { depth: 1, weight: 0.3, concat: [hidden, embedding] }
 precision: [f32, { linear: f32 }]
-tiles: { wasm: { linear: 64x64x16 } }
+tiles: { wasm: { linear: 64x64x16 }, wgsl: { linear: 64x64x16 } }
 recompute: [norm]
 data: { tokenizer: bytes, train: [a.txt], validation: 0.05, skip_bad_lines: true }
 train:

@@ -170,10 +170,11 @@ describe("rules keep the order of the file", () => {
 
   test("tiles and recompute", () => {
     const { tiles, recompute } = specOf(
-      `${smallSpec}tiles: { wasm: { linear: 64x32x16 } }\nrecompute: [norm, "layers[1..]"]\n`,
+      `${smallSpec}tiles: { wgsl: { head: 128x128x12 }, wasm: { linear: 64x32x16 } }\nrecompute: [norm, "layers[1..]"]\n`,
     );
     expect(tiles.map(({ target, tile, key }) => ({ target, tile, key }))).toEqual([
       { target: "wasm", tile: { rows: 64, columns: 32, depth: 16 }, key: "tiles.wasm.linear" },
+      { target: "wgsl", tile: { rows: 128, columns: 128, depth: 12 }, key: "tiles.wgsl.head" },
     ]);
     expect(texts(recompute)).toEqual(["recompute[0]: norm", "recompute[1]: layers[1..]"]);
   });
@@ -219,6 +220,12 @@ describe("rules keep the order of the file", () => {
     ["tiles: { wasm: { a: 7x64x16 } }", "14:21 tile/uneven"],
     ["tiles: { wasm: { a: 64x24x16 } }", "14:21 tile/uneven"],
     ['tiles: { wasm: { "{a,b}": 2x16x1, "{a, b}": 2x16x2 } }', "14:35 selector/twice and 14:18"],
+    ["tiles: { wgsl: { a: 64x64 } }", "14:21 tile/extents"],
+    ["tiles: { wgsl: { a: 64x48x16 } }", "14:21 tile/uneven"],
+    ["tiles: { wgsl: { a: 64x64x6 } }", "14:21 tile/uneven"],
+    ["tiles: { wgsl: { a: 256x128x4 } }", "14:21 tile/too-many-threads"],
+    ["tiles: { wgsl: { a: 128x128x16 } }", "14:21 tile/too-deep"],
+    ["tiles: { wgsl: { a: 32x32x20 } }", "14:21 tile/too-deep"],
     ["tiles: { cuda: { a: 64x64x16 } }", "14:10 key/unknown"],
   ])("%s is refused", (line, fault) => {
     expect(specFaults(`${smallSpec}${line}\n`)).toEqual([`error ${fault}`]);

@@ -3,6 +3,7 @@
 
 import type { LiveCount } from "../../graph/types.ts";
 import { invariant } from "../../source/diagnostic.ts";
+import { deepestTile, threadBlock, threadsOf, tileStep } from "../../targets/wgsl/limits.ts";
 import type { Count } from "../plan.ts";
 import { capacityOf, fixed, type MatmulTile, type NodePlanner } from "../planner.ts";
 import type { WgslNumbers } from "./kernels.ts";
@@ -47,9 +48,10 @@ export const fewRows = 32;
 const whole = (size: number, step: number): number => Math.ceil(size / step) * step;
 
 /** All ways that runs of a product may need: one, or one for few rows and one for more. */
-export function productWays({ target }: NodePlanner, shape: ProductShape): ProductWay[] {
+export function productWays(planner: NodePlanner, shape: ProductShape): ProductWay[] {
+  const { target } = planner;
   if (target.profile === "soft") return [softWay(shape)];
-  const tiled = tiledWay(shape, isDefault(shape, target.defaultTile));
+  const tiled = tiledWay(shape, shape.tile === target.defaultTile ? grownTile(planner, shape) : shape.tile);
   if (shape.form === "TN") return [tiled];
   const few = { ...fewWay(shape), upTo: shape.few };
   return shape.rows <= shape.few ? [few] : [few, { ...tiled, above: shape.few }];
@@ -68,9 +70,6 @@ export function countWhere({ above, upTo }: ProductWay, rows: Count, tiles: Coun
   const live = gates.reduce<LiveCount>((product, gate) => ["*", product, gate], count);
   return { kind: "live", live, capacity: capacityOf(tiles) };
 }
-
-const isDefault = ({ tile }: ProductShape, { rows, columns, depth }: MatmulTile): boolean =>
-  tile.rows === rows && tile.columns === columns && tile.depth === depth;
 
 /** Rows and columns of one thread in software: as many as fit into registers. */
 const softBlock = 8;
@@ -102,27 +101,26 @@ const sizes = (tileRows: number, tileColumns: number, columns: number): WgslNumb
 /** Where a product has so many of these tiles that all processors are busy, they read less than smaller ones. */
 const largeTile: MatmulTile = { rows: 128, columns: 128, depth: 8 };
 const manyTiles = 256;
-/** A workgroup may have so many threads everywhere. */
-const mostThreads = 256;
-/** Fewer rows or columns would leave threads without a block to move. */
-const leastEdge = 32;
-
-/** Rows and columns that a thread has of a tile: four by four, or eight by eight where the threads would be too many. */
-export const tiledBlock = ({ rows, columns }: Pick<MatmulTile, "rows" | "columns">): 4 | 8 =>
-  (rows / 4) * (columns / 4) <= mostThreads ? 4 : 8;
-
-function tiledWay({ rows, columns, tile: wanted }: ProductShape, mayGrow: boolean): ProductWay {
+/** The tile where a spec says nothing. */
+function grownTile(planner: NodePlanner, { rows, columns, tile }: ProductShape): MatmulTile {
   const numLarge = Math.ceil(rows / largeTile.rows) * Math.ceil(columns / largeTile.columns);
-  const tile = mayGrow && numLarge >= manyTiles ? largeTile : wanted;
+  if (numLarge < manyTiles) return tile;
+  planner.note(
+    "tile",
+    `${rows} x ${columns} are ${numLarge} tiles of ${largeTile.rows} x ${largeTile.columns}: large ones are enough`,
+  );
+  return largeTile;
+}
+
+function tiledWay({ rows, columns }: ProductShape, tile: MatmulTile): ProductWay {
   const [tileRows, tileColumns] = [
-    Math.min(tile.rows, whole(Math.max(rows, 1), leastEdge)),
-    Math.min(tile.columns, whole(columns, leastEdge)),
+    Math.min(tile.rows, whole(Math.max(rows, 1), tileStep.rows)),
+    Math.min(tile.columns, whole(columns, tileStep.columns)),
   ];
-  const block = tiledBlock({ rows: tileRows, columns: tileColumns });
+  const edges = { rows: tileRows, columns: tileColumns };
+  const [block, threads] = [threadBlock(edges), threadsOf(edges)];
   const columnThreads = tileColumns / block;
-  const threads = (tileRows / block) * columnThreads;
-  // Each thread moves one block of four by four at most.
-  const tileDepth = Math.min(tile.depth, Math.floor((threads * 4) / (tileRows + tileColumns)) * 4);
+  const tileDepth = Math.min(tile.depth, deepestTile(edges));
   const [aVectors, bVectors] = [tileRows / 4, tileColumns / 4];
   const [aBlocks, bBlocks] = [aVectors * (tileDepth / 4), bVectors * (tileDepth / 4)];
   invariant(aBlocks + bBlocks <= threads, `a tile of ${tileRows} by ${tileColumns} has more blocks than threads`);

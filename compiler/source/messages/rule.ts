@@ -1,4 +1,4 @@
-// Sentences about rules: selectors, ranges, signatures, tiles.
+// Sentences about rules: selectors, ranges, signatures.
 
 import type { Diagnostic } from "../diagnostic.ts";
 import type { Place } from "../text.ts";
@@ -115,33 +115,4 @@ export function wrongStages(found: number, place: Place): Diagnostic {
   return rule("error", "precision/stages", `a signature has no arrow or two, not ${found}`, place, {
     help: "write `a * b -> accumulator -> result`, `in -> compute -> out` or one format",
   });
-}
-
-export function tileExtents(found: number, place: Place): Diagnostic {
-  return rule("error", "tile/extents", `a tile of wasm has three extents, not ${found}`, place, {
-    help: "write rows x columns x depth, as in `64x64x16`",
-  });
-}
-
-export function tileOption(name: string, place: Place): Diagnostic {
-  return rule("error", "tile/option", `tiles of wasm have no option ${quoted(name)}`, place);
-}
-
-export function tileTooLarge(extent: number, most: number, place: Place): Diagnostic {
-  return rule("error", "tile/too-large", `an extent of a tile is at most ${most}, not ${extent}`, place);
-}
-
-export function tileUneven(extent: number, step: number, axis: string, place: Place): Diagnostic {
-  const below = extent - (extent % step);
-  const fitting = [below, below + step].filter((value) => value > 0);
-  return rule(
-    "error",
-    "tile/uneven",
-    `a tile of ${extent} ${extent === 1 ? axis.slice(0, -1) : axis}: ${extent} is no multiple of ${step}`,
-    place,
-    {
-      label: `registers hold ${step} ${axis}, and a tile is whole ones`,
-      help: `write ${either(fitting.map(String))}`,
-    },
-  );
 }
