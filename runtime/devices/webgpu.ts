@@ -9,6 +9,7 @@ import { describeAdapter, requestAdapter, requestDevice } from "./webgpu-adapter
 import { GpuHealth } from "./webgpu-health.ts";
 import { createPipelines, type ReadText } from "./webgpu-kernels.ts";
 import { allocate, type ModelMemory } from "./webgpu-memory.ts";
+import { Patience } from "./webgpu-patience.ts";
 import { type PlacedProgram, placePrograms, refusedLaunch } from "./webgpu-programs.ts";
 import { Readback } from "./webgpu-readback.ts";
 import { type DeviceStatistics, GpuResources } from "./webgpu-resources.ts";
@@ -88,6 +89,7 @@ class OpenedDevice implements WebGpuDevice {
   readonly #programs: ReadonlyMap<string, PlacedProgram>;
   readonly #persistent: ReadonlyMap<string, ManifestTensor>;
   readonly #turns: Turns;
+  readonly #patience = new Patience();
   #isStepping = false;
 
   constructor({ manifest, name, description, resources, health, memory, timer, programs }: DeviceParts) {
@@ -143,7 +145,14 @@ class OpenedDevice implements WebGpuDevice {
         const agreed = this.#submit(placed, counts, (encoder) =>
           Readback.encode(only, encoder, this.#memory.arenas, slot),
         );
-        return Promise.all([agreed, this.#arrive(slot, readback.arrive(only, slot))]);
+        const kind = `${program} ${Object.values(counts)}`;
+        return Promise.all([
+          agreed,
+          this.#arrive(
+            slot,
+            this.#arriveInTime(kind, () => readback.arrive(only, slot)),
+          ),
+        ]);
       });
     } else {
       const agreed = this.#turns.take(() => this.#submit(placed, counts, () => {}));
@@ -194,6 +203,14 @@ class OpenedDevice implements WebGpuDevice {
       }),
     );
     await Promise.all(readings);
+  }
+
+  /** Waits for a reading without asking for it all the time. */
+  async #arriveInTime(kind: string, arrive: () => Promise<void>): Promise<void> {
+    const submitted = performance.now();
+    await this.#patience.until(kind, submitted);
+    await arrive();
+    this.#patience.ended(kind, submitted);
   }
 
   /** Waits for a reading and gives its staging buffer to the next one. */

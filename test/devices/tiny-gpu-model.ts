@@ -159,7 +159,8 @@ export const tinyGpuModel: Manifest = {
     },
     {
       name: "wipe",
-      waves: [[launchOf("wipe", largeCount / 64, { tensor: "large" })]],
+      // Four times, to take a while.
+      waves: Array.from({ length: 4 }, () => [launchOf("wipe", largeCount / 64, { tensor: "large" })]),
       tensors: [],
       inputs: [],
       results: {},

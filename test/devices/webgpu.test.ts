@@ -163,6 +163,15 @@ test("after opening nothing is made any more, and a run is one submit", async ()
   expect(device.statistics.encodeMilliseconds).toBeGreaterThan(0);
 });
 
+test("the host sleeps while the GPU computes, once it knows for how long", async () => {
+  const run = () => device.runAndRead("wipe", {}, [{ tensor: "factor" }]);
+  for (let i = 0; i < 4; i++) await run();
+  const before = performance.eventLoopUtilization();
+  for (let i = 0; i < 4; i++) await run();
+  // Asking all the time it is busy for all of it.
+  expect(performance.eventLoopUtilization(before).utilization).toBeLessThan(0.9);
+});
+
 test("programs that share counts each keep up with them", async () => {
   device.write("x", numbers(1, 8));
   device.write("factor", Float32Array.of(1));
