@@ -6,6 +6,11 @@ import * as messages from "../messages/webgpu.ts";
 /** A reading that fails because the GPU was lost may be told of a little earlier than the loss. */
 const lossDelayMilliseconds = 1000;
 
+export interface RefusedLaunch {
+  readonly kernel: string;
+  readonly path: string;
+}
+
 export class GpuHealth {
   readonly #device: GPUDevice;
   readonly #adapter: string;
@@ -24,7 +29,7 @@ export class GpuHealth {
   readonly #onError = (event: GPUUncapturedErrorEvent): void => {
     // It is told here, so that the console need not.
     event.preventDefault();
-    this.fail(messages.runFailed(this.#program, event.error.message));
+    this.fail(messages.runFailed(this.#program, event.error.message, undefined));
   };
 
   #lost({ reason, message }: GPUDeviceLostInfo): Error {
@@ -44,8 +49,11 @@ export class GpuHealth {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Does what a program asks of the GPU; the promise tells when the GPU has agreed, and never rejects. */
-  watch(program: string, work: () => void): Promise<void> {
+  /**
+   * Does what a program asks of the GPU; the promise tells when the GPU has agreed, and never rejects. Where it refuses,
+   * `locate` says at which launch, if at one.
+   */
+  watch(program: string, work: () => void, locate: () => Promise<RefusedLaunch | undefined>): Promise<void> {
     this.#program = program;
     this.#device.pushErrorScope("validation");
     let outcome: Promise<GPUError | null> | undefined;
@@ -56,8 +64,8 @@ export class GpuHealth {
       outcome.catch(() => {});
     }
     return outcome.then(
-      (error) => {
-        if (error !== null) this.fail(messages.runFailed(program, error.message));
+      async (error) => {
+        if (error !== null) this.fail(messages.runFailed(program, error.message, await locate()));
       },
       // Scopes end without an outcome where the device is lost, which is told of itself.
       () => {},

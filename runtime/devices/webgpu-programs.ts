@@ -188,6 +188,20 @@ export class PlacedProgram {
   }
 }
 
+/** The first launch of a program that a GPU refuses by itself. */
+export async function refusedLaunch(placed: PlacedProgram, device: GPUDevice): Promise<ManifestLaunch | undefined> {
+  for (const [index, launch] of placed.launches.entries()) {
+    device.pushErrorScope("validation");
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    placed.encode(pass, index, index + 1);
+    pass.end();
+    encoder.finish();
+    if ((await device.popErrorScope()) !== null) return launch;
+  }
+  return undefined;
+}
+
 function bindGroupOf(
   launch: ManifestLaunch,
   block: PlacedBlock | undefined,

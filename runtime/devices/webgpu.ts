@@ -9,7 +9,7 @@ import { describeAdapter, requestAdapter, requestDevice } from "./webgpu-adapter
 import { GpuHealth } from "./webgpu-health.ts";
 import { createPipelines, type ReadText } from "./webgpu-kernels.ts";
 import { allocate, type ModelMemory } from "./webgpu-memory.ts";
-import { type PlacedProgram, placePrograms } from "./webgpu-programs.ts";
+import { type PlacedProgram, placePrograms, refusedLaunch } from "./webgpu-programs.ts";
 import { Readback } from "./webgpu-readback.ts";
 import { type DeviceStatistics, GpuResources } from "./webgpu-resources.ts";
 import { GpuTimer } from "./webgpu-timer.ts";
@@ -162,7 +162,7 @@ class OpenedDevice implements WebGpuDevice {
   /** Encodes and submits a program, and what is to be copied after it; resolves when the GPU has agreed to it. */
   #submit(placed: PlacedProgram, counts: Counts, encodeCopies: (encoder: GPUCommandEncoder) => void): Promise<void> {
     const { device, statistics } = this.#resources;
-    return this.#health.watch(placed.program.name, () => {
+    return this.#watch(placed, () => {
       const start = performance.now();
       placed.follow(counts, device.queue);
       const encoder = device.createCommandEncoder();
@@ -172,6 +172,13 @@ class OpenedDevice implements WebGpuDevice {
       encodeCopies(encoder);
       this.#resources.submit(encoder);
       statistics.encodeMilliseconds += performance.now() - start;
+    });
+  }
+
+  #watch(placed: PlacedProgram, work: () => void): Promise<void> {
+    return this.#health.watch(placed.program.name, work, async () => {
+      const launch = await refusedLaunch(placed, this.#resources.device);
+      return launch && { kernel: this.manifest.kernels[launch.kernel].name, path: launch.path };
     });
   }
 
@@ -230,7 +237,7 @@ class OpenedDevice implements WebGpuDevice {
     const timer = this.#timer;
     return this.#turns.takeSlot(async (slot) => {
       const start = performance.now();
-      const agreed = this.#health.watch(placed.program.name, () => {
+      const agreed = this.#watch(placed, () => {
         placed.follow(counts, device.queue);
         const encoder = device.createCommandEncoder();
         const pass = encoder.beginComputePass(timer?.passDescriptor);

@@ -134,14 +134,20 @@ export const kernelRefused = (file: string, path: string, cause: unknown): Fault
     cause,
   });
 
-export const runFailed = (program: string, reason: string): Fault =>
-  new Fault({
+export function runFailed(
+  program: string,
+  reason: string,
+  launch: { kernel: string; path: string } | undefined,
+): Fault {
+  return new Fault({
     code: "device/run-failed",
     kind: "environment",
     claim: `the GPU refused ${program === "" ? "what it was asked for" : `a run of ${program}`}`,
-    details: [reason],
+    ...(launch === undefined ? {} : { at: `${launch.path}, kernel ${launch.kernel}` }),
+    details: [reasonOf(reason)],
     help: "resume from the last checkpoint, and report this with the spec",
   });
+}
 
 export const lost = (adapter: string, program: string, reason: string): Fault =>
   new Fault({

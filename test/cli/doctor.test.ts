@@ -85,7 +85,7 @@ describe("with a software driver", () => {
   });
 });
 
-test("a driver file that is not there is no GPU: verbs that need one end with the way out, the others do not ask", () => {
+test("H1: a driver file that is not there is no GPU: verbs that need one end with the way out, the others do not ask", () => {
   const nothing = join(scratch.path, "absent.json");
   const env = { MSPEC_DEVICE: "webgpu", VK_DRIVER_FILES: nothing, VK_ICD_FILENAMES: nothing };
   const folder = join(scratch.path, "model");

@@ -65,7 +65,7 @@ describe("kernels", () => {
     await device.close();
   });
 
-  test("a run that the GPU refuses fails by the program's name, and so does every call after it", async () => {
+  test("H4: a run that the GPU refuses fails by the launch that is to blame, and so does every call after it", async () => {
     const twice = launchOf(
       "scale",
       1,
@@ -75,11 +75,12 @@ describe("kernels", () => {
       { count: 8 },
       { count: 1 },
     );
-    const program = { name: "twice", waves: [[twice]], tensors: [], inputs: [], results: {} };
+    const fine = launchOf("tick", 1, { tensor: "scalars" }, { scalar: "total" });
+    const program = { name: "twice", waves: [[fine], [twice], [fine]], tensors: [], inputs: [], results: {} };
     const programs = [...tinyGpuModel.programs, program];
     const device = await openOnSoftwareGpu({ ...tinyGpuModel, programs }, kernelTexts);
     await expect(device.runAndRead("twice", {}, [{ tensor: "x" }])).rejects.toThrow(
-      /device\/run-failed: the GPU refused a run of twice.*overlap/s,
+      /device\/run-failed: the GPU refused a run of twice\n {2}model\.scale, kernel scale\n.*overlap/s,
     );
     await expect(device.run("tick")).rejects.toThrow(/device\/run-failed.*twice/s);
     await expect(device.read("x")).rejects.toThrow(/device\/run-failed/);
@@ -206,6 +207,16 @@ describe("H2: a GPU that is lost", () => {
       const opened = openWebGpu(tinyGpuModel, textsOf(kernelTexts), { gpu, isSoftware: true });
       await expect(opened).rejects.toThrow(/device\/lost/);
     }
+    const gpu = await gpuWith((device) => {
+      const create = device.createComputePipelineAsync.bind(device);
+      device.createComputePipelineAsync = (descriptor) => {
+        const pipeline = create(descriptor);
+        device.destroy();
+        return pipeline;
+      };
+    });
+    const opened = openWebGpu(tinyGpuModel, textsOf(kernelTexts), { gpu, isSoftware: true });
+    await expect(opened).rejects.toThrow(/device\/lost/);
   });
 
   test("a device that is closed was not lost: it says that it is closed", async () => {

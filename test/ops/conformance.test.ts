@@ -1,6 +1,9 @@
-// Every kernel of every op on the wasm device against the oracle, element by element within the tolerance function.
+// Every kernel of every op on every device against the oracle, element by element within the tolerance function.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Target } from "../../compiler/kernels/target.ts";
+import { wasm } from "../../compiler/kernels/wasm/index.ts";
+import { gpu, soft } from "../../compiler/kernels/wgsl/index.ts";
 import type { Device } from "../../runtime/device.ts";
 import { expectConforming, graphsOf } from "./case-graphs.ts";
 import { opCases } from "./cases.ts";
@@ -8,12 +11,20 @@ import { excess, openGraphs } from "./on-device.ts";
 
 const all = opCases.flatMap((c, index) => graphsOf(c, index));
 
-describe("every kernel computes what its op means", () => {
+/** What is bound of a tensor at once, as small as pieces can be: the cases have no tensor of 128 MiB. */
+const cut: Target = { ...soft, bindingBytes: 4096 };
+
+describe.each([
+  ["wasm", wasm],
+  ["webgpu, with barriers", gpu],
+  ["webgpu, without barriers", soft],
+  ["webgpu, in pieces", cut],
+])("on %s every kernel computes what its op means", (_, target) => {
   let device: Device;
   beforeAll(async () => {
     const graphs = all.map((c) => c.graph);
-    device = await openGraphs(graphs, 2, { keepsAll: true });
-  });
+    device = await openGraphs(graphs, 2, { target, keepsAll: true });
+  }, 300_000);
   afterAll(async () => {
     await device.close();
   });
