@@ -23,18 +23,30 @@ interface Wanted {
   readonly layout: GPUPipelineLayout;
 }
 
-/** Makes all pipelines of a manifest. Errors: `device/kernel-refused`. */
+/**
+ * Makes all pipelines of a manifest: a GPU's driver all at once on its threads; a software driver one by one, because what
+ * Dawn does in Node while it waits for them takes twice the time that they do.
+ *
+ * Errors: `device/kernel-refused`, `device/too-many-bindings`.
+ */
 export async function createPipelines(
   manifest: Manifest,
   resources: GpuResources,
   readText: ReadText,
+  isSoftware: boolean,
 ): Promise<PipelineOf> {
-  const wanted = wantedPipelines(manifest, resources);
-  const texts = await createModules([...wanted.values()], resources.device, readText);
-  const made = await Promise.all(
-    [...wanted].map(async ([key, want]) => [key, await createPipeline(want, texts, resources)] as const),
+  const wanted = [...wantedPipelines(manifest, resources)];
+  const texts = await createModules(
+    wanted.map(([, want]) => want),
+    resources.device,
+    readText,
   );
-  const pipelines = new Map(made);
+  const pipelines = new Map<string, GPUComputePipeline>();
+  const make = async ([key, want]: (typeof wanted)[number]) => {
+    pipelines.set(key, await createPipeline(want, texts, resources, isSoftware ? createNow : createLater));
+  };
+  if (isSoftware) for (const want of wanted) await make(want);
+  else await Promise.all(wanted.map(make));
   return (launch) => {
     const pipeline = pipelines.get(pipelineKey(launch));
     if (pipeline === undefined) throw new RangeError(`kernel ${launch.kernel} has no pipeline for its bindings`);
@@ -93,17 +105,30 @@ async function createModules(
   return kernels;
 }
 
+type Create = (device: GPUDevice, descriptor: GPUComputePipelineDescriptor) => Promise<GPUComputePipeline>;
+
+const createLater: Create = (device, descriptor) => device.createComputePipelineAsync(descriptor);
+
+const createNow: Create = async (device, descriptor) => {
+  device.pushErrorScope("validation");
+  const pipeline = device.createComputePipeline(descriptor);
+  const error = await device.popErrorScope();
+  if (error !== null) throw new Error(error.message);
+  return pipeline;
+};
+
 async function createPipeline(
   { kernel, launch, layout }: Wanted,
   texts: ReadonlyMap<string, KernelText>,
   { device, statistics }: GpuResources,
+  create: Create,
 ): Promise<GPUComputePipeline> {
   const source = texts.get(kernel.name);
   if (source === undefined) throw new RangeError(`kernel ${kernel.name} has no text`);
   const { module } = source;
   try {
     const compute = { module, entryPoint: kernel.name };
-    const pipeline = await device.createComputePipelineAsync({ label: kernel.name, layout, compute });
+    const pipeline = await create(device, { label: kernel.name, layout, compute });
     statistics.pipelines++;
     return pipeline;
   } catch (error) {

@@ -50,7 +50,7 @@ export async function openWebGpu(
   try {
     const memory = await allocate(manifest, resources, description);
     const timer = await GpuTimer.create(resources);
-    const pipelineOf = await createPipelines(manifest, resources, readText);
+    const pipelineOf = await createPipelines(manifest, resources, readText, isSoftware);
     const programs = await placePrograms({ manifest, resources, arenas: memory.arenas, pipelineOf });
     health.check();
     return new OpenedDevice({ manifest, name, description, resources, health, memory, timer, programs });

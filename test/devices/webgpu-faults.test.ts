@@ -3,6 +3,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { beforeEach, describe, expect, test } from "vitest";
+import { create } from "webgpu";
 import type { Manifest, ManifestKernel } from "../../runtime/contract.ts";
 import { openDawn } from "../../runtime/devices/node-dawn.ts";
 import { openWebGpu } from "../../runtime/devices/webgpu.ts";
@@ -10,6 +11,9 @@ import { openOnSoftwareGpu, textsOf, whyNoSoftwareGpu } from "./software-gpu.ts"
 import { kernelTexts, launchOf, tensorAt, tinyGpuModel } from "./tiny-gpu-model.ts";
 
 beforeEach(({ skip }) => skip(whyNoSoftwareGpu !== undefined, whyNoSoftwareGpu));
+
+/** Dawn without any GPU: it compiles, and computes nothing. */
+const nullGpu = create(["backend=null"]);
 
 /** The software GPU with devices that `change` has changed. */
 async function gpuWith(change: (device: GPUDevice) => void): Promise<GPU> {
@@ -38,6 +42,21 @@ describe("kernels", () => {
       claim: expect.stringContaining("unresolved value 'absent'"),
       details: ["@compute @workgroup_size(1) fn tick() { absent = 1; }", "model.tick runs it"],
     });
+  });
+
+  test("on a GPU, whose driver makes them all at once, it is told alike", async () => {
+    const texts = new Map(kernelTexts);
+    texts.set("wgsl/tick.wgsl", "// A comment.\n@compute @workgroup_size(1) fn tick() { absent = 1; }\n");
+    const options = { gpu: nullGpu, isSoftware: false };
+    await expect(openWebGpu(tinyGpuModel, textsOf(texts), options)).rejects.toMatchObject({
+      code: "device/kernel-refused",
+      at: "wgsl/tick.wgsl:2:41",
+    });
+    const device = await openWebGpu(tinyGpuModel, textsOf(kernelTexts), options);
+    expect(device.name).toBe("webgpu");
+    expect(device.statistics.pipelines).toBe(5);
+    await device.run("tick");
+    await device.close();
   });
 
   test("a kernel that asks for more workgroup memory than there is, is told by its file", async () => {
@@ -208,8 +227,8 @@ describe("H2: a GPU that is lost", () => {
       await expect(opened).rejects.toThrow(/device\/lost/);
     }
     const gpu = await gpuWith((device) => {
-      const create = device.createComputePipelineAsync.bind(device);
-      device.createComputePipelineAsync = (descriptor) => {
+      const create = device.createComputePipeline.bind(device);
+      device.createComputePipeline = (descriptor) => {
         const pipeline = create(descriptor);
         device.destroy();
         return pipeline;
