@@ -6,8 +6,8 @@ import { intervalProgram } from "../../formula/interval.ts";
 import { lowerFormula, type Operation, operationsBelow } from "../../formula/lower.ts";
 import { printFormula } from "../../formula/print.ts";
 import { countReaders } from "../../formula/readers.ts";
-import { postorder } from "../../formula/terms.ts";
 import { bytesOf } from "../../graph/types.ts";
+import { readsDocuments } from "../../kernels/attention-blocks.ts";
 import type {
   AttentionBackwardKernel,
   AttentionKernel,
@@ -172,9 +172,6 @@ class PairFormulas {
 /** Locals, statements and flags of templates/wasm/parts/classify.hbs. */
 function classifyView(kernel: AnyAttentionKernel): AttentionView {
   const { mask } = kernel;
-  const readsDocuments = postorder(mask.outputs.map((o) => o.term)).some(
-    (t) => t.op === "input" && t.name === "same_document",
-  );
   const number = (local: string) => `(f64.convert_i32_s (local.get $${local}))`;
   const args: Readonly<Record<string, string>> = {
     q_low: number("query_first"),
@@ -188,7 +185,7 @@ function classifyView(kernel: AnyAttentionKernel): AttentionView {
   };
   const spelled = spellInterval(intervalProgram(mask), (name) => args[name]);
   return {
-    usesDocuments: readsDocuments && hasDocuments(kernel),
+    usesDocuments: readsDocuments(mask) && hasDocuments(kernel),
     maskText: commentText(printFormula(mask)),
     maskLocals: spelled.locals,
     maskStatements: spelled.statements,

@@ -1,10 +1,8 @@
 // Plans attention: blocks, chunks and what lies in a thread's scratch.
 
-import type { Formula } from "../../formula/formula.ts";
-import { classifyBlock, intervalProgram } from "../../formula/interval.ts";
-import { postorder } from "../../formula/terms.ts";
 import { rowsOf } from "../../graph/types.ts";
 import type { AttentionBackwardRequest, AttentionRequest, PagedAttentionRequest } from "../../ops/skeletons.ts";
+import { noteBlocks } from "../attention-blocks.ts";
 import type { PlannedTensor } from "../plan.ts";
 import { fixed, type NodePlanner, pitchOf, read, rowCount, update, write } from "../planner.ts";
 import { inF32, throughF32 } from "./convert.ts";
@@ -88,39 +86,6 @@ function backwardLayout(
   return { layout, scratch: plan.bytes };
 }
 
-/** Longer sequences have more blocks than a note is worth. */
-const longestNoted = 8192;
-const blockNotes = new WeakMap<Formula, Map<string, string>>();
-
-/** How many blocks the mask lets the kernel skip, or leaves without a test; documents are known at run time only. */
-function noteBlocks(planner: NodePlanner, { formulas, heads }: Shape, sequence: number): void {
-  if (sequence > longestNoted) return;
-  const known = blockNotes.get(formulas.mask) ?? new Map<string, string>();
-  blockNotes.set(formulas.mask, known);
-  const key = `${sequence} ${heads}`;
-  const note = known.get(key) ?? describeBlocks(formulas.mask, heads, sequence);
-  known.set(key, note);
-  planner.note("kernel", note);
-}
-
-function describeBlocks(mask: Formula, heads: number, sequence: number): string {
-  const program = intervalProgram(mask);
-  const counts = [0, 0, 0];
-  const usesHead = postorder(mask.outputs.map((o) => o.term)).some((t) => t.op === "input" && t.name === "head");
-  const documents = { same_document_may: 1, same_document_must: 1 };
-  for (let head = 0; head < (usesHead ? heads : 1); head++) {
-    for (let q = 0; q < sequence; q += queryBlock) {
-      for (let k = 0; k < sequence; k += keyBlock) {
-        const [qHigh, kHigh] = [Math.min(sequence, q + queryBlock) - 1, Math.min(sequence, k + keyBlock) - 1];
-        const pairs = { q_low: q, q_high: qHigh, k_low: k, k_high: kHigh, head_low: head, head_high: head };
-        counts[classifyBlock(program, { ...pairs, ...documents })]++;
-      }
-    }
-  }
-  const [skipped, tested, passed] = counts;
-  return `of ${skipped + tested + passed} blocks of ${queryBlock} queries by ${keyBlock} keys the mask skips ${skipped}, tests ${tested} and passes ${passed}`;
-}
-
 const numbersOf = (
   { heads, kvHeads, keyDim, valueDim, scale, formulas }: Shape,
   [q, k, v]: readonly PlannedTensor[],
@@ -188,7 +153,7 @@ export function planAttention(planner: NodePlanner, request: AttentionRequest): 
   const formats = [inputs[0], out].map(realFormat);
   const chunks = Math.ceil(sequence / queryChunk);
   const sequences = rowsOf(inputs[0].type) / sequence;
-  noteBlocks(planner, request, sequence);
+  noteBlocks(planner, request, sequence, { queries: queryBlock, keys: keyBlock });
   planner.launch({
     kernel: planner.kernels.get<AttentionKernel>(
       ["attention", ...shapeParts(request), sequence, ...tensors.map(pitchOf), sinks.suffix, ...formats],

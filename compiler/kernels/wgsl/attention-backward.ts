@@ -3,6 +3,7 @@
 
 import { dim, rowsOf, tensor } from "../../graph/types.ts";
 import type { AttentionBackwardRequest } from "../../ops/skeletons.ts";
+import { readsDocuments } from "../attention-blocks.ts";
 import type { PlannedTensor } from "../plan.ts";
 import { fixed, type NodePlanner, pitchOf } from "../planner.ts";
 import {
@@ -10,13 +11,13 @@ import {
   type HeadOperand,
   headsOf,
   keyBlock,
+  otherBlock,
   ownBlock,
   ownThreads,
   pairsOf,
   queryBlock,
   readElements,
   readHeads,
-  readsDocuments,
   shapeName,
   shapeNumbers,
   sharedThreads,
@@ -51,7 +52,9 @@ export function planAttentionBackward(planner: NodePlanner, request: AttentionBa
   const [v, dOut] = [input("v", "keys", request.v, valueDim), input("d_out", "queries", request.dOut, valueDim)];
   const rows = rowsOf(q.tensor.type);
   const statistics = planner.workspace(tensor("f32", dim("rows", rows), dim("statistics", 2 * heads)));
-  const documents = readsDocuments(request) ? [readElements("documents", planner.input(request.documents))] : [];
+  const documents = readsDocuments(request.formulas.mask)
+    ? [readElements("documents", planner.input(request.documents))]
+    : [];
   const suffix = `${shapeName(request)}_t${request.sequence}`;
   const backward: Backward = {
     request,
@@ -118,7 +121,7 @@ const gradientParts = (
   threads: isShared ? sharedThreads : ownThreads,
   numbers: {
     ...shapeNumbers(request),
-    ...(isShared ? { ownBlock } : {}),
+    ...(isShared ? { ownBlock, otherBlock } : {}),
     sequence: request.sequence,
     statisticsPitch: pitchOf(statistics),
   },
@@ -151,7 +154,7 @@ function launchQueries(planner: NodePlanner, backward: Backward): void {
     template: isShared ? "attention-queries-tile" : "attention-queries-thread",
     said: `attention_backward_queries_${suffix}${formatsName([q, k, v, dOut, dQ].map((o) => o.tensor))}`,
     tile: isShared
-      ? `${ownBlock} queries of the heads that share a key-value head per workgroup, in blocks of 32 keys`
+      ? `${ownBlock} queries of the heads that share a key-value head per workgroup, in blocks of ${otherBlock} keys`
       : `one head of one query per thread, in blocks of ${keyBlock} keys`,
     numbers: { ...parts.numbers, ...(isShared ? {} : { keyBlock }) },
     tiles: isShared
@@ -177,7 +180,7 @@ function launchKeys(planner: NodePlanner, backward: Backward): void {
     template: isShared ? "attention-keys-tile" : "attention-keys-thread",
     said: `attention_backward_keys_${suffix}${formatsName([q, k, v, dOut, ...writes].map((o) => o.tensor))}`,
     tile: isShared
-      ? `${ownBlock} keys of one head per workgroup, in blocks of 32 queries`
+      ? `${ownBlock} keys of one head per workgroup, in blocks of ${otherBlock} queries`
       : `four keys of one head per thread, in blocks of ${queryBlock} queries`,
     numbers: { ...parts.numbers, ...(isShared ? {} : { queryBlock }) },
     tiles: isShared

@@ -1,6 +1,5 @@
 // What the kernels of attention are given: operands by heads, numbers of the templates, names.
 
-import { postorder } from "../../formula/terms.ts";
 import type { AttentionRequest } from "../../ops/skeletons.ts";
 import type { PlannedTensor } from "../plan.ts";
 import { type NodePlanner, pitchOf } from "../planner.ts";
@@ -14,8 +13,9 @@ export const queryBlock = 32;
 /** Invocations of a workgroup where each works for itself. */
 export const ownThreads = 64;
 
-/** Rows that a workgroup owns where threads share, four of them and four of the others' per thread: see attend-tile.hbs. */
+/** Rows that a workgroup owns where threads share, and those that it meets at a time: 4 x 4 per thread, see attend-tile.hbs. */
 export const ownBlock = 64;
+export const otherBlock = 32;
 export const sharedThreads = ownBlock * 2;
 
 export type AttentionShape = Pick<AttentionRequest, "heads" | "kvHeads" | "keyDim" | "valueDim" | "scale" | "formulas">;
@@ -83,9 +83,6 @@ export const shapeNumbers = ({ heads, kvHeads, keyDim, valueDim }: AttentionShap
   keyVectors: Math.ceil(keyDim / 4),
   valueVectors: Math.ceil(valueDim / 4),
 });
-
-export const readsDocuments = ({ formulas: { mask } }: AttentionShape): boolean =>
-  postorder(mask.outputs.map((o) => o.term)).some((t) => t.op === "input" && t.name === "same_document");
 
 export const pairsOf = (
   { heads, scale, formulas: { score, mask } }: AttentionShape,

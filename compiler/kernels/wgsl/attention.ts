@@ -2,17 +2,18 @@
 
 import { rowsOf } from "../../graph/types.ts";
 import type { AttentionRequest } from "../../ops/skeletons.ts";
+import { noteBlocks, readsDocuments } from "../attention-blocks.ts";
 import { fixed, type NodePlanner, pitchOf } from "../planner.ts";
 import {
   formatsName,
   headsOf,
   keyBlock,
+  otherBlock,
   ownBlock,
   ownThreads,
   pairsOf,
   readElements,
   readHeads,
-  readsDocuments,
   shapeName,
   shapeNumbers,
   sharedThreads,
@@ -36,14 +37,18 @@ export function planAttention(planner: NodePlanner, request: AttentionRequest): 
   });
   const logSumExp = planner.output(request.logSumExp);
   const sinks = sinksOf(planner, request.sinks);
-  const hasDocuments = readsDocuments(request);
+  const hasDocuments = readsDocuments(request.formulas.mask);
   const rows = rowsOf(q.tensor.type);
   const formats = formatsName([q.tensor, k.tensor, v.tensor, out.tensor]);
+  noteBlocks(planner, request, sequence, {
+    queries: isShared ? Math.ceil((ownBlock * kvHeads) / heads) : 1,
+    keys: isShared ? otherBlock : keyBlock,
+  });
   launchWgsl(planner, {
     template: isShared ? "attention-tile" : "attention-thread",
     said: `attention_${shapeName(request)}_t${sequence}${sinks.suffix}${formats}`,
     tile: isShared
-      ? `${ownBlock} queries of the heads that share a key-value head per workgroup, in blocks of 32 keys`
+      ? `${ownBlock} queries of the heads that share a key-value head per workgroup, in blocks of ${otherBlock} keys`
       : `one head of one query per thread, in blocks of ${keyBlock} keys`,
     operands: [
       ...[q, k, v].map(readHeads),
@@ -57,9 +62,9 @@ export function planAttention(planner: NodePlanner, request: AttentionRequest): 
     numbers: {
       ...shapeNumbers(request),
       sequence,
-      ...(isShared ? { ownBlock } : { keyBlock }),
+      ...(isShared ? { ownBlock, otherBlock } : { keyBlock }),
       hasSinks: sinks.hasSinks,
-      keepsLogSumExp: true,
+      isPaged: false,
       logSumExpPitch: pitchOf(logSumExp),
     },
     formulas: {

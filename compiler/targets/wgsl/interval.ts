@@ -30,7 +30,7 @@ export function spellInterval(program: IntervalProgram, given: IntervalArguments
   return { lines: writer.lines, may, must };
 }
 
-const infix = { add: "+", multiply: "*", less: "<", less_or_equal: "<=", and: "&&", or: "||" } as const;
+const infix = { less: "<", less_or_equal: "<=", and: "&&", or: "||" } as const;
 
 class IntervalWriter {
   readonly lines: string[] = [];
@@ -94,37 +94,42 @@ class IntervalWriter {
         const x = this.#number(statement.args[0]);
         return x && (isConstant(x) ? constant(Math.floor(x.low)) : x);
       }
-      case "add":
-      case "multiply":
-      case "min":
-      case "max": {
-        const [x, y] = statement.args.map((arg) => this.#number(arg));
-        return x && y && this.#arithmetic(statement.op, x, y, at);
-      }
       default:
-        return undefined;
+        return this.#arithmetic(statement, at);
     }
   }
 
-  #arithmetic(
-    op: "add" | "multiply" | "min" | "max",
-    x: SpelledNumber,
-    y: SpelledNumber,
-    at: number,
-  ): SpelledNumber | undefined {
-    if (isConstant(x) && isConstant(y)) return constant(folded(op, x.low, y.low));
-    const corners = [x.low, x.high].flatMap((a) => [y.low, y.high].map((b) => folded(op, a, b)));
-    const range = { low: Math.min(...corners), high: Math.max(...corners) };
-    if (![x.low, x.high, y.low, y.high, range.low, range.high].every(isMachineInteger)) return undefined;
-    const neutral = { add: 0, multiply: 1 }[op as "add" | "multiply"];
-    if (isConstant(x) && x.low === neutral) return y;
-    if (isConstant(y) && y.low === neutral) return x;
-    const isCall = op === "min" || op === "max";
+  #arithmetic(statement: ScalarOperation, at: number): SpelledNumber | undefined {
+    const rule = rules.get(statement.op);
+    if (rule === undefined || !("args" in statement)) return undefined;
+    const [x, y] = statement.args.map((arg) => this.#number(arg));
+    if (x === undefined || y === undefined) return undefined;
+    if (isConstant(x) && isConstant(y)) return constant(rule.of(x.low, y.low));
+    const corners = [x.low, x.high].flatMap((a) => [y.low, y.high].map((b) => rule.of(a, b)));
+    const [low, high] = [Math.min(...corners), Math.max(...corners)];
+    if (![x.low, x.high, y.low, y.high, low, high].every(isMachineInteger)) return undefined;
+    if (isConstant(x) && x.low === rule.neutral) return y;
+    if (isConstant(y) && y.low === rule.neutral) return x;
     const name = `bound_${at}`;
-    this.lines.push(`let ${name} = ${isCall ? `${op}(${x.text}, ${y.text})` : `${x.text} ${infix[op]} ${y.text}`};`);
-    return { ...range, text: name };
+    this.lines.push(`let ${name} = ${rule.text(x.text, y.text)};`);
+    return { text: name, low, high };
   }
 }
+
+/** Operations on two numbers: what they are, how they are written, and which constant changes nothing. */
+const rules: ReadonlyMap<
+  ScalarOperation["op"],
+  {
+    readonly of: (a: number, b: number) => number;
+    readonly text: (a: string, b: string) => string;
+    readonly neutral?: number;
+  }
+> = new Map([
+  ["add", { of: (a, b) => a + b, text: (a, b) => `${a} + ${b}`, neutral: 0 }],
+  ["multiply", { of: (a, b) => a * b, text: (a, b) => `${a} * ${b}`, neutral: 1 }],
+  ["min", { of: Math.min, text: (a, b) => `min(${a}, ${b})` }],
+  ["max", { of: Math.max, text: (a, b) => `max(${a}, ${b})` }],
+]);
 
 const isConstant = ({ low, high }: SpelledNumber): boolean => low === high;
 
@@ -134,17 +139,6 @@ const constant = (value: number): SpelledNumber => ({
   low: value,
   high: value,
 });
-
-function folded(op: "add" | "multiply" | "min" | "max", a: number, b: number): number {
-  switch (op) {
-    case "add":
-      return a + b;
-    case "multiply":
-      return a * b;
-    default:
-      return Math[op](a, b);
-  }
-}
 
 const negated = (flag: string): string =>
   flag === "true" ? "false" : flag === "false" ? "true" : /^\w+$/.test(flag) ? `!${flag}` : `!(${flag})`;
