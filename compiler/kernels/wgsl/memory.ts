@@ -22,7 +22,11 @@ export function formatsName(...tensors: readonly PlannedTensor[]): string {
   return formats.includes("bf16") ? `_${formats.join("_")}` : "";
 }
 
-export const vectorTile = "four elements per thread";
+/** Threads that share a row: one for each vector of it, or one in all where threads are few and begin slowly. */
+export const lanesOf = ({ target }: NodePlanner, vectors: number): number => (target.profile === "gpu" ? vectors : 1);
+
+export const rowTile = ({ target }: NodePlanner): string =>
+  target.profile === "gpu" ? "four elements per thread" : "one row per thread";
 
 /** A range of a table's entries, where it has more bytes than one launch can be given; and what its kernels are told. */
 interface TablePiece {
@@ -48,11 +52,12 @@ function piecesOfTable(planner: NodePlanner, table: PlannedTensor): TablePiece[]
 export function planGather(planner: NodePlanner, request: GatherRequest): void {
   const [table, index, out] = [planner.input(request.table), planner.input(request.index), planner.output(request.out)];
   const [rows, vectors] = [rowCount(out.type), vectorsOf(out)];
+  const lanes = lanesOf(planner, vectors);
   for (const { bound, counts, suffix, isPiece } of piecesOfTable(planner, table))
     launchWgsl(planner, {
       template: "gather",
       said: `gather_w${widthOf(out.type)}${formatsName(table, out)}${suffix}`,
-      tile: vectorTile,
+      tile: rowTile(planner),
       operands: [
         { name: "table", tensor: table, access: "read", uses: ["load"], ...bound },
         { name: "index", tensor: index, access: "read", uses: ["at"] },
@@ -60,8 +65,8 @@ export function planGather(planner: NodePlanner, request: GatherRequest): void {
       ],
       counts: [{ name: "rows", count: rows, what: "rows" }, ...counts],
       threads: mapThreads,
-      numbers: { vectors, tablePitch: vectorPitch(table), outPitch: vectorPitch(out), isPiece },
-      tiles: [{ count: rows, times: vectors, per: mapThreads }],
+      numbers: { vectors, lanes, tablePitch: vectorPitch(table), outPitch: vectorPitch(out), isPiece },
+      tiles: [{ count: rows, times: lanes, per: mapThreads }],
       flops: 0,
     });
 }
@@ -69,11 +74,12 @@ export function planGather(planner: NodePlanner, request: GatherRequest): void {
 export function planScatterStore(planner: NodePlanner, request: ScatterStoreRequest): void {
   const [rows, index, out] = [planner.input(request.rows), planner.input(request.index), planner.output(request.out)];
   const [count, vectors] = [rowCount(rows.type), vectorsOf(out)];
+  const lanes = lanesOf(planner, vectors);
   for (const { bound, counts, suffix, isPiece } of piecesOfTable(planner, out))
     launchWgsl(planner, {
       template: "scatter-store",
       said: `scatter_store_w${widthOf(out.type)}${formatsName(rows, out)}${suffix}`,
-      tile: vectorTile,
+      tile: rowTile(planner),
       operands: [
         { name: "rows", tensor: rows, access: "read", uses: ["load"] },
         { name: "index", tensor: index, access: "read", uses: ["at"] },
@@ -81,8 +87,8 @@ export function planScatterStore(planner: NodePlanner, request: ScatterStoreRequ
       ],
       counts: [{ name: "rows", count, what: "rows" }, ...counts],
       threads: mapThreads,
-      numbers: { vectors, rowsPitch: vectorPitch(rows), outPitch: vectorPitch(out), isPiece },
-      tiles: [{ count, times: vectors, per: mapThreads }],
+      numbers: { vectors, lanes, rowsPitch: vectorPitch(rows), outPitch: vectorPitch(out), isPiece },
+      tiles: [{ count, times: lanes, per: mapThreads }],
       flops: 0,
     });
 }
@@ -100,6 +106,7 @@ export function planScatterAdd(planner: NodePlanner, request: ScatterAddRequest)
 function clearEntries(planner: NodePlanner, { out: output, accumulate }: ScatterAddRequest): void {
   const out = planner.output(output);
   const [vectors, accumulates] = [vectorsOf(out), accumulate !== undefined];
+  const lanes = lanesOf(planner, vectors);
   const flags: WgslOperand[] =
     accumulate === undefined
       ? []
@@ -114,15 +121,15 @@ function clearEntries(planner: NodePlanner, { out: output, accumulate }: Scatter
         formula: accumulates ? "out = 0 where first" : "out = 0",
         source: "gradient of an embedding lookup",
       },
-      tile: vectorTile,
+      tile: rowTile(planner),
       operands: [
         { name: "out", tensor: out, access: accumulates ? "update" : "write", uses: ["store"], ...bound },
         ...flags,
       ],
       counts: [{ name: "entries", count: entries, what: "entries" }],
       threads: mapThreads,
-      numbers: { vectors, outPitch: vectorPitch(out), accumulates },
-      tiles: [{ count: entries, times: vectors, per: mapThreads }],
+      numbers: { vectors, lanes, outPitch: vectorPitch(out), accumulates },
+      tiles: [{ count: entries, times: lanes, per: mapThreads }],
       flops: 0,
     });
   }
@@ -156,12 +163,13 @@ function linkRows(planner: NodePlanner, index: PlannedTensor, leads: PlannedTens
 function addRows(planner: NodePlanner, request: ScatterAddRequest, leads: PlannedTensor, next: PlannedTensor): void {
   const [rows, index, out] = [planner.input(request.rows), planner.input(request.index), planner.output(request.out)];
   const [count, vectors] = [rowCount(rows.type), vectorsOf(out)];
+  const lanes = lanesOf(planner, vectors);
   const pieces = piecesOfTable(planner, out);
   for (const { bound, counts, suffix, isPiece } of pieces)
     launchWgsl(planner, {
       template: "scatter-add",
       said: `scatter_add_w${widthOf(out.type)}${formatsName(rows, out)}${suffix}`,
-      tile: "four elements of all rows of one index per thread",
+      tile: `${rowTile(planner)}, and all others of the same index`,
       operands: [
         { name: "rows", tensor: rows, access: "read", uses: ["load"] },
         { name: "index", tensor: index, access: "read", uses: ["at"] },
@@ -171,8 +179,8 @@ function addRows(planner: NodePlanner, request: ScatterAddRequest, leads: Planne
       ],
       counts: [{ name: "rows", count, what: "rows" }, ...counts],
       threads: mapThreads,
-      numbers: { vectors, rowsPitch: vectorPitch(rows), outPitch: vectorPitch(out), isPiece },
-      tiles: [{ count, times: vectors, per: mapThreads }],
+      numbers: { vectors, lanes, rowsPitch: vectorPitch(rows), outPitch: vectorPitch(out), isPiece },
+      tiles: [{ count, times: lanes, per: mapThreads }],
       flops: planner.op.flops(planner.node) / pieces.length,
     });
 }

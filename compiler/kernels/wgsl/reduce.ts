@@ -87,6 +87,7 @@ function planPartialSums(
     numbers: {
       ...{ squares, isShared, width, vectors: Math.ceil(width / 4), pitch: pitchOfRows(x), chunk, parts, room },
       isRagged: width % 4 !== 0,
+      isFlat: x.type.dims.length < 2 || vectorPitch(x) === Math.ceil(width / 4),
       isSingle: isScalar(x),
     },
     // Chunks behind the rows of this run are 0, too.
