@@ -14,7 +14,7 @@ import type { PlannedTensor } from "../plan.ts";
 import { fixed, type NodePlanner, pitchOf, rowCount } from "../planner.ts";
 import { mapThreads } from "./formula.ts";
 import { launchWgsl, type WgslOperand } from "./launch.ts";
-import { formatsName, vectorPitch, vectorsOf, vectorTile } from "./memory.ts";
+import { formatsName, lanesOf, rowTile, vectorPitch, vectorsOf } from "./memory.ts";
 
 /** An operand that a kernel may do without. */
 const maybe = (name: string, tensor: PlannedTensor | undefined, use: "load" | "at"): WgslOperand[] =>
@@ -25,11 +25,11 @@ export function planDispatch(planner: NodePlanner, request: DispatchRequest): vo
   const weights = request.weights === undefined ? undefined : planner.input(request.weights);
   const rows = planner.output(request.rows);
   const [count, vectors, { topK }] = [rowCount(rows.type), vectorsOf(rows), request];
-  const isWeighted = weights !== undefined;
+  const [isWeighted, lanes] = [weights !== undefined, lanesOf(planner, vectors)];
   launchWgsl(planner, {
     template: "dispatch",
     said: `dispatch_k${topK}w${widthOf(rows.type)}${isWeighted ? "_weighted" : ""}${formatsName(x, rows)}`,
-    tile: vectorTile,
+    tile: rowTile(planner),
     operands: [
       { name: "x", tensor: x, access: "read", uses: ["load"] },
       { name: "source", tensor: source, access: "read", uses: ["at"] },
@@ -39,10 +39,10 @@ export function planDispatch(planner: NodePlanner, request: DispatchRequest): vo
     counts: [{ name: "rows", count, what: "routed rows" }],
     threads: mapThreads,
     numbers: {
-      ...{ vectors, topK, isWeighted, xPitch: vectorPitch(x), rowsPitch: vectorPitch(rows) },
+      ...{ vectors, lanes, topK, isWeighted, xPitch: vectorPitch(x), rowsPitch: vectorPitch(rows) },
       weightsPitch: weights === undefined ? 0 : pitchOf(weights),
     },
-    tiles: [{ count, times: vectors, per: mapThreads }],
+    tiles: [{ count, times: lanes, per: mapThreads }],
     flops: planner.op.flops(planner.node),
   });
 }
@@ -53,11 +53,12 @@ export function planCombine(planner: NodePlanner, request: CombineRequest): void
   const [weights, addend, y] = [given(request.weights), given(request.addend), planner.output(request.y)];
   const [count, vectors, topK] = [rowCount(y.type), vectorsOf(y), widthOf(place.type)];
   const [isWeighted, addsRows] = [weights !== undefined, addend !== undefined];
+  const lanes = lanesOf(planner, vectors);
   const suffix = `${isWeighted ? "_weighted" : ""}${addsRows ? "_addend" : ""}`;
   launchWgsl(planner, {
     template: "combine",
     said: `combine_k${topK}w${widthOf(y.type)}${suffix}${formatsName(rows, y)}`,
-    tile: vectorTile,
+    tile: rowTile(planner),
     operands: [
       { name: "rows", tensor: rows, access: "read", uses: ["load"] },
       ...maybe("weights", weights, "at"),
@@ -68,12 +69,12 @@ export function planCombine(planner: NodePlanner, request: CombineRequest): void
     counts: [{ name: "tokens", count, what: "tokens" }],
     threads: mapThreads,
     numbers: {
-      ...{ vectors, topK, isWeighted, addsRows, rowsPitch: vectorPitch(rows), yPitch: vectorPitch(y) },
+      ...{ vectors, lanes, topK, isWeighted, addsRows, rowsPitch: vectorPitch(rows), yPitch: vectorPitch(y) },
       placePitch: pitchOf(place),
       weightsPitch: weights === undefined ? 0 : pitchOf(weights),
       addendPitch: addend === undefined ? 0 : vectorPitch(addend),
     },
-    tiles: [{ count, times: vectors, per: mapThreads }],
+    tiles: [{ count, times: lanes, per: mapThreads }],
     flops: planner.op.flops(planner.node),
   });
 }

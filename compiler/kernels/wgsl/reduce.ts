@@ -5,8 +5,9 @@ import type { ReduceRequest } from "../../ops/skeletons.ts";
 import { type Count, capacityOf, type PlannedTensor } from "../plan.ts";
 import { fixed, type NodePlanner, rowCount } from "../planner.ts";
 import { mapThreads } from "./formula.ts";
-import { isScalar, launchWgsl } from "./launch.ts";
+import { isScalar, launchWgsl, type WgslOperand } from "./launch.ts";
 import { formatsName, vectorPitch } from "./memory.ts";
+import { boundRows, countIn, piecesOf, rowBytes } from "./pieces.ts";
 
 /** Vectors of four elements of a partial sum: part of the result's bits. */
 const chunks = { thread: 512, workgroup: 4096 } as const;
@@ -15,8 +16,10 @@ const sharedThreads = 256;
 /** An operand begins at a multiple of 256 bytes: so do the partial sums of each input. */
 const partsStep = 64;
 
+/** An input, or a piece of one that is larger than a launch can be given. */
 interface ReduceInput {
   readonly x: PlannedTensor;
+  readonly bound: Pick<WgslOperand, "offset" | "bytes">;
   readonly width: number;
   readonly rows: Count;
   /** Partial sums, and zeros behind them up to where those of the next input begin. */
@@ -27,12 +30,17 @@ interface ReduceInput {
 export function planReduce(planner: NodePlanner, request: ReduceRequest): void {
   const isShared = planner.target.profile === "gpu";
   const chunk = isShared ? chunks.workgroup : chunks.thread;
-  const inputs = request.inputs.map((i): ReduceInput => {
+  const inputs = request.inputs.flatMap((i): ReduceInput[] => {
     const x = planner.input(i);
     const isVector = x.type.dims.length < 2;
-    const [width, rows] = isVector ? [x.type.dims[0]?.size ?? 1, fixed(1)] : [widthOf(x.type), rowCount(x.type)];
-    const parts = Math.ceil((capacityOf(rows) * Math.ceil(width / 4)) / chunk);
-    return { x, width, rows, parts, room: Math.ceil(parts / partsStep) * partsStep };
+    const [width, all] = isVector ? [x.type.dims[0]?.size ?? 1, fixed(1)] : [widthOf(x.type), rowCount(x.type)];
+    const pieces = piecesOf(capacityOf(all), isVector ? [] : [rowBytes(x)], planner.target.bindingBytes);
+    return pieces.map((piece) => {
+      const rows = countIn(all, piece);
+      const parts = Math.ceil((capacityOf(rows) * Math.ceil(width / 4)) / chunk);
+      const bound = pieces.length === 1 ? {} : boundRows(x, piece);
+      return { x, bound, width, rows, parts, room: Math.ceil(parts / partsStep) * partsStep };
+    });
   });
   const total = inputs.reduce((sum, { room }) => sum + room, 0);
   const partials = planner.workspace(tensor("f32", dim("parts", total)));
@@ -42,8 +50,8 @@ export function planReduce(planner: NodePlanner, request: ReduceRequest): void {
     offset += input.room;
   }
   finishReduce(planner, request, partials, isShared);
-  if (inputs.length > 1)
-    planner.note("kernel", `${planner.node.op} adds partial sums of ${inputs.length} tensors in order`);
+  if (request.inputs.length > 1)
+    planner.note("kernel", `${planner.node.op} adds partial sums of ${request.inputs.length} tensors in order`);
 }
 
 interface Partials {
@@ -57,7 +65,7 @@ interface Partials {
 function planPartialSums(
   planner: NodePlanner,
   element: ReduceRequest["element"],
-  { x, width, rows, parts, room }: ReduceInput,
+  { x, bound, width, rows, parts, room }: ReduceInput,
   { partials, offset, chunk, isShared }: Partials,
 ): void {
   const squares = element === "x * x";
@@ -71,7 +79,7 @@ function planPartialSums(
     },
     tile: `${4 * chunk} elements per ${isShared ? `workgroup of ${sharedThreads}, side by side` : "thread"}`,
     operands: [
-      { name: "x", tensor: x, access: "read", uses: isScalar(x) ? [] : ["load"] },
+      { name: "x", tensor: x, access: "read", uses: isScalar(x) ? [] : ["load"], ...bound },
       { name: "parts", tensor: partials, access: "part", uses: ["put"], offset: 4 * offset },
     ],
     counts: [{ name: "rows", count: rows, what: "rows" }],
@@ -79,6 +87,7 @@ function planPartialSums(
     numbers: {
       ...{ squares, isShared, width, vectors: Math.ceil(width / 4), pitch: pitchOfRows(x), chunk, parts, room },
       isRagged: width % 4 !== 0,
+      isFlat: x.type.dims.length < 2 || vectorPitch(x) === Math.ceil(width / 4),
       isSingle: isScalar(x),
     },
     // Chunks behind the rows of this run are 0, too.

@@ -11,7 +11,9 @@ import type { WgslNumbers, WgslPort, WgslRows } from "./kernels.ts";
 import { launchWgsl, type WgslOperand } from "./launch.ts";
 import { formatsName, vectorPitch, vectorsOf } from "./memory.ts";
 
-const threads = 64;
+/** Of a workgroup whose threads each have four rows by themselves. */
+const threads = 16;
+const threadRows = 4;
 
 /** Rows of a workgroup: part of no result's bits, as each row is summed by itself. */
 const tiledRows = 16;
@@ -52,7 +54,7 @@ export function planRouter(planner: NodePlanner, request: RouterRequest): void {
     said: `router_e${widthOf(scores.type)}k${topK}${group}w${widthOf(x.type)}${formatsName(x, weight)}`,
     tile:
       tiled === undefined
-        ? "one row per thread"
+        ? `${threadRows} rows per thread`
         : `${tiledRows} rows per workgroup of ${tiled.threads}: products of 2 rows and 4 experts per thread, then a row per thread`,
     operands,
     counts: [{ name: "rows", count: rows, what: "rows" }],
@@ -66,7 +68,7 @@ export function planRouter(planner: NodePlanner, request: RouterRequest): void {
       ...{ scoresPitch: pitchOf(scores), indexPitch: pitchOf(index), weightsPitch: pitchOf(weights) },
     },
     formulas: { kind: "rows", rows: scoreRows(request, logits, scores) },
-    tiles: [{ count: rows, per: tiled === undefined ? threads : tiledRows }],
+    tiles: [{ count: rows, per: tiled === undefined ? threads * threadRows : tiledRows }],
     flops: planner.op.flops(planner.node),
   });
 }
