@@ -71,22 +71,24 @@ export function countWhere({ above, upTo }: ProductWay, rows: Count, tiles: Coun
   return { kind: "live", live, capacity: capacityOf(tiles) };
 }
 
-/** Rows and columns of one thread in software: as many as fit into registers. */
+/** Columns of one thread in software, and rows unless there are fewer: as many as fit into registers. */
 const softBlock = 8;
 
 function softWay({ tile, rows, columns }: ProductShape): ProductWay {
-  const [tileRows, tileColumns] = [
-    Math.min(tile.rows, whole(Math.max(rows, 1), softBlock)),
-    Math.min(tile.columns, whole(columns, softBlock)),
-  ];
+  const threadRows = rows <= 4 ? 4 : softBlock;
+  const tileRows = Math.min(tile.rows, whole(Math.max(rows, 1), threadRows));
+  const tileColumns = Math.min(tile.columns, whole(columns, softBlock));
   const columnThreads = tileColumns / softBlock;
   return {
     name: `t${tileRows}x${tileColumns}`,
     rows: tileRows,
     columns: tileColumns,
-    threads: (tileRows / softBlock) * columnThreads,
-    numbers: { isSoft: true, isTiled: false, isFew: false, ...sizes(tileRows, tileColumns, columns), columnThreads },
-    text: (what) => `${tileRows} rows${what} by ${tileColumns} columns; ${softBlock} by ${softBlock} per thread`,
+    threads: (tileRows / threadRows) * columnThreads,
+    numbers: {
+      ...{ isSoft: true, isTiled: false, isFew: false, threadRows, isTall: threadRows > 4, columnThreads },
+      ...sizes(tileRows, tileColumns, columns),
+    },
+    text: (what) => `${tileRows} rows${what} by ${tileColumns} columns; ${threadRows} by ${softBlock} per thread`,
     above: 0,
     upTo: Number.POSITIVE_INFINITY,
   };
