@@ -4,7 +4,7 @@
 import { type LiveCount, widthOf } from "../../graph/types.ts";
 import type { GroupedMatmulRequest, GroupedWgradRequest } from "../../ops/skeletons.ts";
 import type { Count } from "../plan.ts";
-import { capacityOf, fixed, type NodePlanner, rowCount } from "../planner.ts";
+import { fixed, type NodePlanner, rowCount } from "../planner.ts";
 import { launchWgsl, type WgslOperand } from "./launch.ts";
 import { mostRows } from "./matmul.ts";
 import { blockNumbers, narrowName, pitchVectors } from "./product-blocks.ts";
@@ -36,12 +36,13 @@ export function planGroupedMatmul(planner: NodePlanner, request: GroupedMatmulRe
   const [experts] = b.type.dims.map(({ size }) => size);
   const shape = {
     form,
-    rows: capacityOf(rowCount(a.type)),
+    rows: rowCount(a.type),
     columns: widthOf(out.type),
     depth: widthOf(a.type),
     tile: planner.matmulTile,
     few: Math.max(fewRows, fewPerExpert * experts),
     fewRows: pair,
+    products: 1,
   };
   const ways = productWays(planner, shape);
   for (const way of ways) launchGrouped(planner, request, way, ways.length > 1);
@@ -60,7 +61,7 @@ function launchGrouped(planner: NodePlanner, request: GroupedMatmulRequest, way:
     said: {
       name: `${name}${narrowName([a, b, out])}`,
       summary: "The product of each expert's rows with its own matrix; rows of nobody become 0.",
-      formula: `out[r, n] = Σ_k a[r, k] · b[e, ${form === "NT" ? "n, k" : "k, n"}] for the rows r of expert e`,
+      formula: `out[r, n] = Σ_k a[r, k] · b[e, ${form === "NT" ? "n, k" : "k, n"}] for the rows r of expert e, ${way.order}`,
       source,
     },
     tile: way.text(" of one expert"),
@@ -96,7 +97,8 @@ export function planGroupedWgrad(planner: NodePlanner, request: GroupedWgradRequ
   const [start, count, out] = [planner.input(request.start), planner.input(request.count), planner.output(request.out)];
   const [experts, rows] = out.type.dims.map(({ size }) => size);
   const columns = widthOf(out.type);
-  const shape = { form: "TN", rows, columns, depth: undefined, tile: planner.matmulTile, few: 0, fewRows: 0 } as const;
+  const extents = { rows: fixed(rows), columns, depth: undefined, products: experts };
+  const shape = { form: "TN", ...extents, tile: planner.matmulTile, few: 0, fewRows: 0 } as const;
   const [way] = productWays(planner, shape);
   const { accumulate } = request;
   const isAdded = accumulate !== undefined;

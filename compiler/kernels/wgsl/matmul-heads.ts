@@ -3,7 +3,7 @@
 
 import type { MatmulHeadsRequest } from "../../ops/skeletons.ts";
 import type { PlannedTensor } from "../plan.ts";
-import { capacityOf, fixed, type NodePlanner, pitchOf, rowCount } from "../planner.ts";
+import { fixed, type NodePlanner, pitchOf, rowCount } from "../planner.ts";
 import { throughF32 } from "./convert.ts";
 import type { WgslNumbers } from "./kernels.ts";
 import { launchWgsl } from "./launch.ts";
@@ -11,8 +11,6 @@ import { mostRows, rowsAndColumns } from "./matmul.ts";
 import { blockNumbers, narrowName, pitchVectors } from "./product-blocks.ts";
 import { fewRows, type ProductWay, productWays } from "./product-ways.ts";
 
-/** Heads are many and their results narrow. */
-const headsTile = { rows: 32, columns: 64, depth: 16 };
 const elementThreads = 64;
 
 export function planMatmulHeads(planner: NodePlanner, request: MatmulHeadsRequest): void {
@@ -41,10 +39,17 @@ function nameOf(planner: NodePlanner, request: MatmulHeadsRequest, tensors: read
 }
 
 function launchTiles(planner: NodePlanner, request: MatmulHeadsRequest): void {
-  const { form, aColumns, outColumns } = request;
-  const rows = capacityOf(rowCount(planner.input(request.a).type));
+  const { form, heads, aColumns, outColumns } = request;
+  const rows = rowCount(planner.input(request.a).type);
   const sizes = { rows, columns: outColumns.size, depth: aColumns.size };
-  const ways = productWays(planner, { form, ...sizes, tile: headsTile, few: fewRows, fewRows: 8 });
+  const ways = productWays(planner, {
+    form,
+    ...sizes,
+    tile: planner.target.defaultTile,
+    few: fewRows,
+    fewRows: 8,
+    products: heads,
+  });
   for (const way of ways) launchWay(planner, request, way, ways.length > 1);
 }
 

@@ -62,7 +62,7 @@ export function launchProduct(planner: NodePlanner, product: Product): void {
   const sizes = sizesOf(product);
   const rows = sizes.rows === undefined ? count : fixed(sizes.rows);
   const tile = planner.matmulTile;
-  const shape = { form, ...sizes, rows: capacityOf(rows), tile, few: fewRows, fewRows: 8 };
+  const shape = { form, ...sizes, rows, tile, few: fewRows, fewRows: 8, products: 1 };
   const ways = productWays(planner, shape);
   for (const way of ways)
     launchWay(planner, { ...product, isPart: product.isPart || ways.length > 1 }, sizes, rows, way);
@@ -155,7 +155,7 @@ function saidOf(
   return {
     name: `matmul_${form.toLowerCase()}_${extents}${suffix}_${way.name}${narrow}`,
     summary: "The product of two matrices.",
-    formula: `${formulas[form]}${added}, in ascending k`,
+    formula: `${formulas[form]}${added}, ${way.order}`,
     source: "blocking: Goto and van de Geijn, doi:10.1145/1356052.1356053",
   };
 }

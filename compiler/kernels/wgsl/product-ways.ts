@@ -5,7 +5,7 @@ import type { LiveCount } from "../../graph/types.ts";
 import { invariant } from "../../source/diagnostic.ts";
 import { deepestTile, threadBlock, threadsOf, tileStep } from "../../targets/wgsl/limits.ts";
 import type { Count } from "../plan.ts";
-import { capacityOf, fixed, type MatmulTile, type NodePlanner } from "../planner.ts";
+import { capacityOf, type MatmulTile, type NodePlanner } from "../planner.ts";
 import type { WgslNumbers } from "./kernels.ts";
 import type { Form } from "./product-blocks.ts";
 
@@ -13,6 +13,8 @@ import type { Form } from "./product-blocks.ts";
 export interface ProductWay {
   /** Part of the kernel's name. */
   readonly name: string;
+  /** In which order the contraction is summed. */
+  readonly order: string;
   readonly rows: number;
   readonly columns: number;
   readonly threads: number;
@@ -27,8 +29,7 @@ export interface ProductWay {
 /** What decides between ways. */
 export interface ProductShape {
   readonly form: Form;
-  /** The most there can be. */
-  readonly rows: number;
+  readonly rows: Count;
   readonly columns: number;
   /** The contraction; undefined: counted at run time. */
   readonly depth: number | undefined;
@@ -37,6 +38,8 @@ export interface ProductShape {
   readonly few: number;
   /** Rows of a workgroup where rows are few. */
   readonly fewRows: number;
+  /** How many products of this shape a launch computes, such as one per head. */
+  readonly products: number;
 }
 
 /**
@@ -50,19 +53,20 @@ const whole = (size: number, step: number): number => Math.ceil(size / step) * s
 /** All ways that runs of a product may need: one, or one for few rows and one for more. */
 export function productWays(planner: NodePlanner, shape: ProductShape): ProductWay[] {
   const { target } = planner;
+  const { form, rows, few } = shape;
   if (target.profile === "soft") return [softWay(shape)];
-  const tiled = tiledWay(shape, shape.tile === target.defaultTile ? grownTile(planner, shape) : shape.tile);
-  if (shape.form === "TN") return [tiled];
-  const few = { ...fewWay(shape), upTo: shape.few };
-  return shape.rows <= shape.few ? [few] : [few, { ...tiled, above: shape.few }];
+  if (form !== "TN" && capacityOf(rows) <= few) return [fewWay(shape)];
+  const tiled = tiledWay(shape, shape.tile === target.defaultTile ? ownTile(planner, shape) : shape.tile);
+  if (form === "TN" || rows.kind === "fixed") return [tiled];
+  return [
+    { ...fewWay(shape), upTo: few },
+    { ...tiled, above: few },
+  ];
 }
 
 /** A number of tiles where this way is the one for so many rows, else 0. */
 export function countWhere({ above, upTo }: ProductWay, rows: Count, tiles: Count): Count {
-  if (rows.kind === "fixed") {
-    const isWanted = rows.value > above && rows.value <= upTo;
-    return isWanted ? tiles : fixed(0);
-  }
+  if (rows.kind === "fixed") return tiles;
   const count: LiveCount = tiles.kind === "fixed" ? tiles.value : tiles.live;
   const gates: LiveCount[] = [];
   if (above > 0) gates.push(["min", 1, ["max", 0, ["-", rows.live, above]]]);
@@ -71,22 +75,26 @@ export function countWhere({ above, upTo }: ProductWay, rows: Count, tiles: Coun
   return { kind: "live", live, capacity: capacityOf(tiles) };
 }
 
-/** Rows and columns of one thread in software: as many as fit into registers. */
+/** Columns of one thread in software, and rows unless there are fewer: as many as fit into registers. */
 const softBlock = 8;
 
-function softWay({ tile, rows, columns }: ProductShape): ProductWay {
-  const [tileRows, tileColumns] = [
-    Math.min(tile.rows, whole(Math.max(rows, 1), softBlock)),
-    Math.min(tile.columns, whole(columns, softBlock)),
-  ];
+function softWay({ tile, rows: counted, columns }: ProductShape): ProductWay {
+  const rows = capacityOf(counted);
+  const threadRows = rows <= 4 ? 4 : softBlock;
+  const tileRows = Math.min(tile.rows, whole(Math.max(rows, 1), threadRows));
+  const tileColumns = Math.min(tile.columns, whole(columns, softBlock));
   const columnThreads = tileColumns / softBlock;
   return {
     name: `t${tileRows}x${tileColumns}`,
+    order: "in ascending k",
     rows: tileRows,
     columns: tileColumns,
-    threads: (tileRows / softBlock) * columnThreads,
-    numbers: { isSoft: true, isTiled: false, isFew: false, ...sizes(tileRows, tileColumns, columns), columnThreads },
-    text: (what) => `${tileRows} rows${what} by ${tileColumns} columns; ${softBlock} by ${softBlock} per thread`,
+    threads: (tileRows / threadRows) * columnThreads,
+    numbers: {
+      ...{ isSoft: true, isTiled: false, isFew: false, threadRows, isTall: threadRows > 4, columnThreads },
+      ...sizes(tileRows, tileColumns, columns),
+    },
+    text: (what) => `${tileRows} rows${what} by ${tileColumns} columns; ${threadRows} by ${softBlock} per thread`,
     above: 0,
     upTo: Number.POSITIVE_INFINITY,
   };
@@ -98,23 +106,28 @@ const sizes = (tileRows: number, tileColumns: number, columns: number): WgslNumb
   columnTiles: Math.ceil(columns / tileColumns),
 });
 
-/** Where a product has so many of these tiles that all processors are busy, they read less than smaller ones. */
+/** A large tile reads least of its operands; but a GPU of a hundred processors wants about two workgroups for each. */
 const largeTile: MatmulTile = { rows: 128, columns: 128, depth: 8 };
-const manyTiles = 256;
-/** The tile where a spec says nothing. */
-function grownTile(planner: NodePlanner, { rows, columns, tile }: ProductShape): MatmulTile {
-  const numLarge = Math.ceil(rows / largeTile.rows) * Math.ceil(columns / largeTile.columns);
-  if (numLarge < manyTiles) return tile;
+const smallTile: MatmulTile = { rows: 32, columns: 32, depth: 16 };
+const enoughTiles = 200;
+
+/** The largest tile of which there are enough, where a spec says nothing. */
+function ownTile(planner: NodePlanner, { rows, columns, products, tile }: ProductShape): MatmulTile {
+  const most = capacityOf(rows);
+  const tilesOf = (t: MatmulTile) => products * Math.ceil(most / t.rows) * Math.ceil(columns / t.columns);
+  const chosen = [largeTile, tile].find((t) => tilesOf(t) >= enoughTiles) ?? smallTile;
+  const extents = `${most} x ${columns}${products > 1 ? `, ${products} times,` : ""}`;
   planner.note(
     "tile",
-    `${rows} x ${columns} are ${numLarge} tiles of ${largeTile.rows} x ${largeTile.columns}: large ones are enough`,
+    `${extents} are ${tilesOf(chosen)} tiles of ${chosen.rows} x ${chosen.columns} x ${chosen.depth}`,
   );
-  return largeTile;
+  return chosen;
 }
 
 function tiledWay({ rows, columns }: ProductShape, tile: MatmulTile): ProductWay {
+  const most = Math.max(1, capacityOf(rows));
   const [tileRows, tileColumns] = [
-    Math.min(tile.rows, whole(Math.max(rows, 1), tileStep.rows)),
+    Math.min(tile.rows, whole(most, tileStep.rows)),
     Math.min(tile.columns, whole(columns, tileStep.columns)),
   ];
   const edges = { rows: tileRows, columns: tileColumns };
@@ -126,6 +139,7 @@ function tiledWay({ rows, columns }: ProductShape, tile: MatmulTile): ProductWay
   invariant(aBlocks + bBlocks <= threads, `a tile of ${tileRows} by ${tileColumns} has more blocks than threads`);
   return {
     name: `t${tileRows}x${tileColumns}x${tileDepth}`,
+    order: "in ascending k",
     rows: tileRows,
     columns: tileColumns,
     threads,
@@ -147,14 +161,15 @@ const fewThreads = 128;
 /** Along the contraction where rows of b run that way, so that threads side by side read side by side; else across. */
 function fewWay({ form, columns, depth, fewRows: rows }: ProductShape): ProductWay {
   const vectors = Math.ceil((depth ?? 4) / 4);
-  // A thread reads eight vectors of each row, or more where the contraction is longer than all threads together take.
-  const wanted = form === "NT" ? Math.max(Math.min(32, vectors), vectors / 8) : Math.min(16, vectors);
+  // A thread reads four vectors of each row, or more where the contraction is longer than all threads together take.
+  const wanted = form === "NT" ? Math.max(Math.min(32, vectors), vectors / 4) : Math.min(16, vectors);
   const lanes = Math.min(fewThreads, 2 ** Math.ceil(Math.log2(wanted)));
   const columnVectors = Math.min(fewThreads / lanes, 2 ** Math.ceil(Math.log2(Math.ceil(columns / 4))));
   const tileColumns = 4 * columnVectors;
   const [laneStep, columnStep] = form === "NT" ? [1, lanes] : [columnVectors, 1];
   return {
     name: `few${rows}x${tileColumns}`,
+    order: `every ${lanes}th four k by one thread`,
     rows,
     columns: tileColumns,
     threads: lanes * columnVectors,
