@@ -137,7 +137,8 @@ async function openFolder(folder: string, flags: GenerateFlags): Promise<Model> 
   const isRun = isFolder && (await exists(join(folder, "checkpoints")));
   const isModel = isFolder && !isCompiled && !isRun && (await exists(spec));
   const isImported = isModel && (flags.weights !== undefined || (await exists(join(folder, "model.safetensors"))));
-  const device = await deviceFor(flags, isImported ? undefined : isCompiled ? folder : join(folder, "compiled"));
+  const compiled = isCompiled ? folder : join(folder, "compiled");
+  const device = await deviceFor(flags, isImported || !isFolder ? undefined : compiled);
   const options: OpenRunOptions = {
     device,
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),

@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { join, relative } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Manifest } from "../../runtime/contract.ts";
 import { bin, mspec, mspecProcess, type Ran, repository, scratchFolder } from "./run-mspec.ts";
 
 const tiny = join(repository, "specs/tiny.mspec.yaml");
@@ -49,15 +50,22 @@ test("a compile writes kernels, manifest, bindings and the normal form, and noth
   expect(await compile("out")).toMatchObject({ status: 0, stderr: "" });
   expect(namesIn(at("out"))).toEqual([
     "manifest.json",
+    "manifest.wgsl.json",
     "model.d.ts",
     "model.js",
     "model.ts",
     "normalized.yaml",
     "wasm",
+    "wgsl",
   ]);
-  const kernels = namesIn(at("out/wasm"));
-  const { kernels: listed } = JSON.parse(readFileSync(at("out/manifest.json"), "utf8"));
-  expect(kernels).toEqual([...listed.map(({ name }: { name: string }) => `${name}.wat`), "kernels.wasm"].sort());
+  const filesOf = (manifest: string): string[] => {
+    const { kernels } = JSON.parse(readFileSync(at("out", manifest), "utf8")) as Manifest;
+    return kernels.flatMap(({ file, variants = [] }) => [file, ...variants.map((variant) => variant.file)]);
+  };
+  const onDisk = ["wasm", "wgsl"].flatMap((folder) => namesIn(at("out", folder)).map((name) => `${folder}/${name}`));
+  const listed = [...filesOf("manifest.json"), ...filesOf("manifest.wgsl.json")];
+  expect(listed.length).toBeGreaterThan(50);
+  expect(onDisk).toEqual([...new Set(listed), "wasm/kernels.wasm"].sort());
   expect(namesIn(scratch.path)).toEqual(["out"]);
 });
 
@@ -233,7 +241,7 @@ test("a disk that refuses is told with the path below -o, and nothing is left th
   const args = [process.execPath, bin, "compile", tiny, "-o", at("new/out")];
   const { status, stderr } = spawnSync("sh", ["-c", command, ...args], { encoding: "utf8" });
   expect(stderr).toMatch(/^disk\/too-large: .*\(EFBIG\)\n/);
-  expect(stderr).toContain(`\n  ${at("new/out")}/wasm/`);
+  expect(stderr).toMatch(new RegExp(`\\n  ${at("new/out")}/(manifest|wasm/|wgsl/)`));
   expect(status).toBe(3);
   expect(namesIn(scratch.path)).toEqual([]);
 });
