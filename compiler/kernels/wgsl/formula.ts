@@ -72,8 +72,9 @@ export function planFormula(planner: NodePlanner, { bindings }: FormulaRequest):
   // What several formulas write parts of in narrow words is put together in f32 first.
   const finishes: (() => void)[] = [];
   const through = new Map<PlannedTensor, PlannedTensor>();
-  const stored: StoredIn = (out, isWhole) => {
-    if (isWhole || out.type.dtype !== "bf16") return out;
+  const parted = new Set(bindings.flatMap((binding) => partedOutputs(planner, binding)));
+  const stored: StoredIn = (out) => {
+    if (!parted.has(out)) return out;
     const known = through.get(out);
     if (known !== undefined) return known;
     const { tensor: wide, finish } = throughF32(planner, out);
@@ -122,7 +123,17 @@ function launchFormula(planner: NodePlanner, binding: FormulaBinding, stored: St
   for (const { partials, out } of sums) finishColumnSum(planner, partials, out);
 }
 
-type StoredIn = (out: PlannedTensor, isWhole: boolean) => PlannedTensor;
+/** Where an output is written: itself, or f32 that it is rounded from. */
+type StoredIn = (out: PlannedTensor) => PlannedTensor;
+
+/** Outputs of which a formula writes less than whole words: then none writes to them. */
+function partedOutputs(planner: NodePlanner, binding: FormulaBinding): PlannedTensor[] {
+  return binding.outputs.flatMap((view) => {
+    const [out, extent] = [planner.output(view.operand), extentOfOutput(binding, view.port)];
+    const isParted = extent !== LANE && !portOf(binding, view, extent, out, false).isAligned;
+    return isParted && out.type.dtype === "bf16" ? [out] : [];
+  });
+}
 
 /** Sums over rows that a second launch finishes. */
 interface ColumnSums {
@@ -168,7 +179,7 @@ function bindPorts(
       const name = `${view.port}_parts`;
       return { ...port, operand: operands.add({ name, tensor: partials, access: "write", uses, rowsEach: each }) };
     }
-    const tensor = stored(out, portOf(binding, view, extent, out, false).isAligned);
+    const tensor = stored(out);
     const port = portOf(binding, view, extent, tensor, false);
     const access = binding.part === undefined ? "write" : "part";
     const uses = new Set<WgslUse>([port.isAligned ? "store" : "put"]);
