@@ -10,6 +10,8 @@ export default defineConfig({
     hookTimeout: 60_000,
     reporters: ["default", "./test/summary.mjs"],
     pool: "forks",
+    // A golden is accepted by `npm run golden`, never by a test that finds none.
+    update: "none",
     // Hunks with some lines around them, as in a unified diff.
     diff: { expand: false, contextLines: 3 },
   },

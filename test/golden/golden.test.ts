@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { compile } from "../../compiler/compile.ts";
+import * as compiler from "../../compiler/compile.ts";
 import * as emit from "../../compiler/emit/output-files.ts";
 import { readSpecFile } from "../../compiler/spec/read.ts";
 import { goldenFiles, goldens, notCommitted } from "./goldens.mjs";
@@ -26,7 +26,7 @@ const read = (path: string): string => {
 test.each(Object.entries(goldens))("%s is as it was; `npm run golden` accepts a change", async (name, golden) => {
   const { spec } = readSpecFile(golden.spec);
   if (spec === undefined) throw new Error(`${golden.spec} has errors`);
-  const files = await goldenFiles(name, compile(spec), emit);
+  const files = await goldenFiles(name, spec, compiler, emit);
   expect(files.size).toBeGreaterThan(golden.holds === "whole" ? 40 : 0);
   expect([...files.keys()].sort()).toEqual(committedFiles(name, golden.holds).sort());
   for (const [path, text] of files) expect.soft(text, path).toBe(read(path));

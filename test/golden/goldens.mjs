@@ -24,19 +24,23 @@ export const notCommitted = new Set(["model.js", "model.d.ts", "wasm/kernels.was
  * The committed files of a golden: paths in generated/, and texts.
  *
  * @param {string} name
- * @param {import("../../compiler/compile.ts").Build} build
+ * @param {import("../../compiler/spec/spec.ts").Spec} spec
+ * @param {typeof import("../../compiler/compile.ts")} compiler
  * @param {typeof import("../../compiler/emit/output-files.ts")} emit
  * @returns {Promise<Map<string, string>>}
  */
-export async function goldenFiles(name, build, emit) {
-  if (goldens[name].holds === "kernels") return new Map([[`${name}.kernels.txt`, kernelList(build)]]);
-  const files = [...emit.textFiles(build), ...(await emit.bindingFiles(build))];
+export async function goldenFiles(name, spec, { compile, compileFor, targets }, emit) {
+  const build = compile(spec);
+  const gpu = compileFor(targets.wgsl, spec, build.programs);
+  if (goldens[name].holds === "kernels") return new Map([[`${name}.kernels.txt`, kernelList([build, gpu])]]);
+  const files = [...emit.textFiles(build, [gpu]), ...(await emit.bindingFiles(build))];
   const committed = files.filter(({ path }) => !notCommitted.has(path));
   return new Map(committed.map(({ path, content }) => [`${name}/${path}`, String(content)]));
 }
 
-/** @param {import("../../compiler/compile.ts").Build} build */
-function kernelList({ kernels }) {
-  const lines = kernels.map(({ name, sha256 }) => `${sha256.slice(0, 16)}  ${name}`);
+/** @param {readonly import("../../compiler/compile.ts").Build[]} builds */
+function kernelList(builds) {
+  const kernels = builds.flatMap((build) => build.kernels);
+  const lines = kernels.map(({ file, sha256 }) => `${sha256.slice(0, 16)}  ${file}`);
   return `${lines.sort((a, b) => (a.slice(18) < b.slice(18) ? -1 : 1)).join("\n")}\n`;
 }

@@ -1,5 +1,6 @@
 // `npm run golden [-- NAME ...]`: writes the goldens anew, all or those named, from what the compiler makes now.
 
+import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { build as buildDist } from "../../bin/build.mjs";
@@ -11,24 +12,33 @@ const folder = join(root, "generated");
 process.stderr.write(await buildDist("to run"));
 const dist = new URL("../../dist/compiler/", import.meta.url);
 const { readSpecFile } = await import(new URL("spec/read.js", dist).href);
-const { compile } = await import(new URL("compile.js", dist).href);
+const compiler = await import(new URL("compile.js", dist).href);
 const emit = await import(new URL("emit/output-files.js", dist).href);
 
 const asked = process.argv.slice(2);
-const unknown = asked.filter((name) => !Object.hasOwn(goldens, name));
+/** Kernels of every op, which a test of its own writes. */
+const ops = "ops";
+const unknown = asked.filter((name) => name !== ops && !Object.hasOwn(goldens, name));
 if (unknown.length > 0) {
-  process.stderr.write(`no golden is called ${unknown.join(", ")}; there are ${Object.keys(goldens).join(", ")}\n`);
+  process.stderr.write(`no golden is called ${unknown.join(", ")}; there are ${[...Object.keys(goldens), ops].join(", ")}\n`);
   process.exit(2);
 }
 
-for (const name of asked.length > 0 ? asked : Object.keys(goldens)) {
+for (const name of asked.length > 0 ? asked.filter((name) => name !== ops) : Object.keys(goldens)) {
   const { spec, diagnostics } = readSpecFile(join(root, goldens[name].spec));
   if (spec === undefined) throw new Error(`${goldens[name].spec} has ${diagnostics.length} errors`);
-  const files = await goldenFiles(name, compile(spec), emit);
+  const files = await goldenFiles(name, spec, compiler, emit);
   const numChanged = [...files].filter(([path, text]) => replace(join(folder, path), text)).length;
   const removed = stale(name, files);
   for (const path of removed) rmSync(join(folder, path));
   process.stdout.write(`${name}: ${files.size} files, ${numChanged} changed, ${removed.length} removed\n`);
+}
+
+if (asked.length === 0 || asked.includes(ops)) {
+  const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
+  const args = [vitest, "run", "test/golden/ops.test.ts", "--update", "--reporter=dot"];
+  const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" });
+  process.exitCode = status ?? 1;
 }
 
 /**

@@ -1,0 +1,446 @@
+// attention_paged_h2kv1d20v16_p8: Attention of new tokens over cached keys and values, by the blocks of the sequence form.
+//
+// formula:  s = 0.2886751345948129 q·k; score = s; visible = k <= q; out = softmax_k(score where visible) · v over the pages of the row's sequence
+// source:   Kwon et al., arXiv:2309.06180
+// operands: q           f32 rows of 40, 40 values apart
+//           k           f32 rows of 20, 20 values apart
+//           v           f32 rows of 20, 20 values apart
+//           positions   i32 vector
+//           page_table  i32 rows of 4, 4 values apart
+//           row_tiles   i32 rows of 4, 4 values apart
+//           out         f32 rows of 32, 32 values apart
+//           tiles       u32, row tiles of this run
+// tile:     64 queries of the heads that share a key-value head per workgroup, in blocks of 32 keys
+// chosen:   the same blocks as the sequence form, so both give the same bits
+// used by:  layers[0..2].attention.core fprop (model.attention)
+//           mtp[0].attention.core fprop (model.attention)
+// spec:     tiny-experts
+// template: templates/wgsl/attention-paged-tile.wgsl.hbs
+struct Words {
+  tiles: u32,
+}
+
+@group(0) @binding(0) var<storage, read_write> q: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> k: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> positions: array<i32>;
+@group(0) @binding(3) var<storage, read_write> page_table: array<i32>;
+@group(0) @binding(4) var<storage, read_write> row_tiles: array<i32>;
+@group(0) @binding(5) var<storage, read_write> out: array<vec4f>;
+@group(0) @binding(6) var<uniform> words: Words;
+
+fn load_q(i: u32) -> vec4f {
+  return q[i];
+}
+
+fn load_k(i: u32) -> vec4f {
+  return k[i];
+}
+
+fn load_v(i: u32) -> vec4f {
+  return k[i];
+}
+
+fn positions_at(i: u32) -> i32 {
+  return positions[i];
+}
+
+fn page_table_at(i: u32) -> i32 {
+  return page_table[i];
+}
+
+fn row_tiles_at(i: u32) -> i32 {
+  return row_tiles[i];
+}
+
+fn store_out(i: u32, value: vec4f) {
+  out[i] = value;
+}
+
+/// A question to the bits: compilers may assume that there is no NaN.
+fn is_nan4(x: vec4f) -> vec4<bool> {
+  return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
+}
+
+/// e^x = 2^n e^r with |r| <= ln 2 / 2; 2^n in two factors, so that neither overflows before its time.
+fn exp4(x: vec4f) -> vec4f {
+  let bounded = clamp(x, vec4f(-104.0), vec4f(89.0));
+  let n = floor(bounded * 1.4426950408889634 + 0.5);
+  let r = (bounded - n * 0.693359375) - n * -2.1219444e-4;
+  let mantissa = r * r * ((((0.0013814320554956794 * r + 0.00836885068565607) * r + 0.041668400168418884) * r + 0.1666651964187622) * r + 0.4999999403953552) + r + 1.0;
+  let half = vec4i(n) >> vec4u(1u);
+  let rest = vec4i(n) - half;
+  let low = bitcast<vec4f>((half + 127) << vec4u(23u));
+  let high = bitcast<vec4f>((rest + 127) << vec4u(23u));
+  return select(mantissa * low * high, x, is_nan4(x));
+}
+
+const HEADS = 2u;
+/// Heads of queries that share one head of keys and values.
+const GROUP_HEADS = 2u;
+/// Four channels each of a head of queries and keys, and of values and results.
+const KEY_VECTORS = 5u;
+const VALUE_VECTORS = 4u;
+/// A masked score: below all others.
+const LOWEST = -3.4028234663852886e38f;
+
+/// Channels 4 c to 4 c + 3 of a head.
+fn q_channels(row: u32, head: u32, c: u32) -> vec4f {
+  return load_q(row * 10u + head * 5u + c);
+}
+
+/// Channels 4 c to 4 c + 3 of a head.
+fn k_channels(row: u32, head: u32, c: u32) -> vec4f {
+  return load_k(row * 5u + head * 5u + c);
+}
+
+/// Channels 4 c to 4 c + 3 of a head.
+fn v_channels(row: u32, head: u32, c: u32) -> vec4f {
+  return load_v(row * 5u + head * 4u + c);
+}
+
+fn store_out_channels(row: u32, head: u32, c: u32, value: vec4f) {
+  store_out(row * 8u + head * 4u + c, value);
+}
+
+const SCALE = 0.28867512941360474f;
+/// How many pairs of a block the mask lets through.
+const NONE = 0u;
+const SOME = 1u;
+const ALL = 2u;
+
+/// score = s
+fn score_of(s: vec4f, q: i32, k: vec4i, head: i32) -> vec4f {
+  return s;
+}
+
+/// visible = k <= q
+fn is_visible(q: i32, k: vec4i, head: i32, same_document: vec4<bool>) -> vec4<bool> {
+  return (k <= vec4i(q));
+}
+
+/// The same for a block of queries and keys, by interval arithmetic.
+fn visible_pairs(q_low: i32, q_high: i32, k_low: i32, k_high: i32, head_low: i32, head_high: i32,
+    same_document_may: bool, same_document_must: bool) -> u32 {
+  return select(select(NONE, SOME, k_low <= q_high), ALL, k_high <= q_low);
+}
+
+const KV_HEADS = HEADS / GROUP_HEADS;
+/// Rows of the block that a workgroup owns, and of those that it meets; a thread has 4 x 4 pairs of them.
+const OWN = 64u;
+const OTHER = 32u;
+/// Threads side by side. Each has four rows of the other block that are LANES apart, so that neighbours read neighbours.
+const LANES = 8u;
+const THREADS = 128u;
+/// From row to row of `other`: odd, so that the rows that neighbours read lie in different banks.
+const PITCH = LANES + 1u;
+/// Slices of LANES vectors, which are all of a head's channels that are in workgroup memory at a time.
+const KEY_SLICES = (KEY_VECTORS + LANES - 1u) / LANES;
+const VALUE_SLICES = (VALUE_VECTORS + LANES - 1u) / LANES;
+
+/// [own row][vector of a slice], then [own row][weights of four other rows]
+var<workgroup> own: array<vec4f, OWN * LANES>;
+/// [other row][vector of a slice]
+var<workgroup> other: array<vec4f, OTHER * PITCH>;
+
+/// Rows `first` to `last` of a block; for queries, all heads of a position stand one after the other.
+struct Rows {
+  origin: u32,
+  kv_head: u32,
+  first: u32,
+  last: u32,
+}
+
+fn query_row(rows: Rows, n: u32) -> u32 {
+  return rows.origin + n / GROUP_HEADS;
+}
+
+fn query_head(rows: Rows, n: u32) -> u32 {
+  return rows.kv_head * GROUP_HEADS + n % GROUP_HEADS;
+}
+
+/// Brings a slice of q into `own`: neighbouring threads read neighbouring vectors.
+fn stage_q(rows: Rows, slice: u32, thread: u32) {
+  for (var i = thread; i < OWN * LANES; i += THREADS) {
+    let c = slice * LANES + i % LANES;
+    if (c < 5u) {
+      let n = min(rows.first + i / LANES, rows.last);
+      own[i / LANES * LANES + i % LANES] = q_channels(query_row(rows, n), query_head(rows, n), c);
+    }
+  }
+}
+
+/// Brings a slice of k into `other`: neighbouring threads read neighbouring vectors.
+fn stage_k(rows: Rows, slice: u32, thread: u32) {
+  for (var i = thread; i < OTHER * LANES; i += THREADS) {
+    let c = slice * LANES + i % LANES;
+    if (c < 5u) {
+      let n = min(rows.first + i / LANES, rows.last);
+      other[i / LANES * PITCH + i % LANES] = k_channels(key_row(rows, n), rows.kv_head, c);
+    }
+  }
+}
+
+/// Brings a slice of v into `other`: neighbouring threads read neighbouring vectors.
+fn stage_v(rows: Rows, slice: u32, thread: u32) {
+  for (var i = thread; i < OTHER * LANES; i += THREADS) {
+    let c = slice * LANES + i % LANES;
+    if (c < 4u) {
+      let n = min(rows.first + i / LANES, rows.last);
+      other[i / LANES * PITCH + i % LANES] = v_channels(key_row(rows, n), rows.kv_head, c);
+    }
+  }
+}
+
+/// Adds the products of a slice: column i has those of own row 4 y + i with the thread's four other rows.
+fn add_products(products: mat4x4f, x: u32, y: u32, vectors: u32) -> mat4x4f {
+  var sum = products;
+  let a = 4u * y * LANES;
+  let b = x * PITCH;
+  let step = LANES * PITCH;
+  for (var c = 0u; c < vectors; c++) {
+    let mine = mat4x4f(own[a + c], own[a + LANES + c], own[a + 2u * LANES + c], own[a + 3u * LANES + c]);
+    let theirs = mat4x4f(other[b + c], other[b + step + c], other[b + 2u * step + c], other[b + 3u * step + c]);
+    sum += transpose(theirs) * mine;
+  }
+  return sum;
+}
+
+/// Leaves the weights of the thread's pairs in `own`.
+fn keep_weights(weights: mat4x4f, x: u32, y: u32) {
+  for (var i = 0u; i < 4u; i++) {
+    own[(4u * y + i) * LANES + x] = weights[i];
+  }
+}
+
+/// Adds the weighted sum of all other rows: column i has vector x of the slice for own row 4 y + i.
+fn add_weighted(result: mat4x4f, x: u32, y: u32) -> mat4x4f {
+  var sum = result;
+  let a = 4u * y * LANES;
+  let step = LANES * PITCH;
+  for (var lane = 0u; lane < LANES; lane++) {
+    let b = lane * PITCH + x;
+    let weights = mat4x4f(own[a + lane], own[a + LANES + lane], own[a + 2u * LANES + lane], own[a + 3u * LANES + lane]);
+    sum += mat4x4f(other[b], other[b + step], other[b + 2u * step], other[b + 3u * step]) * weights;
+  }
+  return sum;
+}
+
+/// The most rows of a row tile.
+const TILE_ROWS = 64u;
+/// Slots of a page.
+const PAGE = 8u;
+
+/// Where a key of a sequence lies in the cache.
+fn slot_of(sequence: u32, key: u32) -> u32 {
+  return u32(page_table_at(sequence * 4u + key / PAGE)) * PAGE + key % PAGE;
+}
+
+/// Rows of new tokens of one sequence, that see its first `keys` positions.
+struct RowTile {
+  sequence: u32,
+  first_row: u32,
+  rows: u32,
+  keys: u32,
+  position: u32,
+}
+
+var<workgroup> row_tile_of_group: RowTile;
+
+/// The same for all threads, which wait for each other in loops over its keys.
+fn row_tile_at(index: u32, thread: u32) -> RowTile {
+  if (thread == 0u) {
+    let fields = index * 4u;
+    let first_row = u32(row_tiles_at(fields + 1u));
+    row_tile_of_group = RowTile(
+      u32(row_tiles_at(fields)),
+      first_row,
+      u32(row_tiles_at(fields + 2u)),
+      u32(row_tiles_at(fields + 3u)),
+      u32(positions_at(first_row)),
+    );
+  }
+  return workgroupUniformLoad(&row_tile_of_group);
+}
+
+/// Where the keys of the other block lie.
+var<workgroup> slots: array<u32, OTHER>;
+
+/// Looks the block's slots up, once for all slices; a barrier must follow.
+fn stage_slots(keys: Rows, thread: u32) {
+  if (thread < OTHER) {
+    slots[thread] = slot_of(keys.origin, min(keys.first + thread, keys.last));
+  }
+}
+
+fn key_row(keys: Rows, n: u32) -> u32 {
+  return slots[n - keys.first];
+}
+
+/// How many pairs of two blocks there are to see: the same for all threads.
+fn block_visibility(queries: Rows, keys: Rows, position: u32, thread: u32) -> u32 {
+  return pairs_of_blocks(queries, keys, position, true, true);
+}
+
+fn pairs_of_blocks(queries: Rows, keys: Rows, position: u32, same_document_may: bool, same_document_must: bool) -> u32 {
+  let q = i32(position + queries.first / GROUP_HEADS);
+  let q_last = i32(position + queries.last / GROUP_HEADS);
+  let head = i32(queries.kv_head * GROUP_HEADS);
+  let head_last = head + i32(GROUP_HEADS) - 1;
+  return visible_pairs(
+    q, q_last, i32(keys.first), i32(keys.last), head, head_last, same_document_may, same_document_must,
+  );
+}
+
+/// All of a sequence is one document.
+fn same_document(own_row: u32, x: u32) -> vec4<bool> {
+  return vec4<bool>(true);
+}
+
+/// The largest score of every own row among a lane's, or the sum of weights.
+var<workgroup> lane_parts: array<vec4f, LANES * OWN / 4u>;
+
+/// The largest of what all lanes have of the thread's four own rows.
+fn largest_of_lanes(part: vec4f, x: u32, y: u32) -> vec4f {
+  lane_parts[x * (OWN / 4u) + y] = part;
+  // All lanes read what each of them has written.
+  workgroupBarrier();
+  var largest = lane_parts[y];
+  for (var lane = 1u; lane < LANES; lane++) {
+    largest = max(largest, lane_parts[lane * (OWN / 4u) + y]);
+  }
+  return largest;
+}
+
+/// The sum of the same, in the order of the lanes.
+fn sum_of_lanes(part: vec4f, x: u32, y: u32) -> vec4f {
+  // Somebody may still read the largest scores.
+  workgroupBarrier();
+  lane_parts[x * (OWN / 4u) + y] = part;
+  workgroupBarrier();
+  var sum = lane_parts[y];
+  for (var lane = 1u; lane < LANES; lane++) {
+    sum += lane_parts[lane * (OWN / 4u) + y];
+  }
+  return sum;
+}
+
+/// Scores of the thread's pairs from their products; those that the mask hides are the lowest.
+fn scores_of(products: mat4x4f, queries: Rows, keys: Rows, position: u32, is_tested: bool, x: u32, y: u32) -> mat4x4f {
+  let k = vec4i(i32(keys.first + x)) + vec4i(0, i32(LANES), 2 * i32(LANES), 3 * i32(LANES));
+  var scores: mat4x4f;
+  for (var i = 0u; i < 4u; i++) {
+    let n = min(queries.first + 4u * y + i, queries.last);
+    let q = i32(position + n / GROUP_HEADS);
+    let head = i32(query_head(queries, n));
+    var score = score_of(SCALE * products[i], q, k, head);
+    if (is_tested) {
+      let is_seen = is_visible(q, k, head, same_document(4u * y + i, x)) & (k <= vec4i(i32(keys.last)));
+      score = select(vec4f(LOWEST), score, is_seen);
+    }
+    scores[i] = score;
+  }
+  return scores;
+}
+
+fn largest_of_columns(m: mat4x4f) -> vec4f {
+  let t = transpose(m);
+  return max(max(t[0], t[1]), max(t[2], t[3]));
+}
+
+fn sums_of_columns(m: mat4x4f) -> vec4f {
+  let t = transpose(m);
+  return (t[0] + t[1]) + (t[2] + t[3]);
+}
+
+/// Queries of a block, the first of them at `position`, over the first `count` keys that begin at `origin`.
+fn attend(queries: Rows, position: u32, origin: u32, count: u32, thread: u32) {
+  let x = thread % LANES;
+  let y = thread / LANES;
+  // Of the thread's four queries: the largest score, this lane's part of the sum of weights, and of the weighted values.
+  var most = vec4f(LOWEST);
+  var total = vec4f(0.0);
+  var result: array<mat4x4f, VALUE_SLICES>;
+  for (var first = 0u; first < count; first += OTHER) {
+    let keys = Rows(origin, queries.kv_head, first, min(first + OTHER, count) - 1u);
+    let visible_here = block_visibility(queries, keys, position, thread);
+    if (visible_here == NONE) {
+      continue;
+    }
+    stage_slots(keys, thread);
+    var products = mat4x4f();
+    for (var slice = 0u; slice < KEY_SLICES; slice++) {
+      // Everybody is done with what was staged before.
+      workgroupBarrier();
+      stage_q(queries, slice, thread);
+      stage_k(keys, slice, thread);
+      // The slice is there for all.
+      workgroupBarrier();
+      products = add_products(products, x, y, min(LANES, KEY_VECTORS - slice * LANES));
+    }
+    let is_tested = visible_here == SOME || keys.last - keys.first + 1u < OTHER;
+    let scores = scores_of(products, queries, keys, position, is_tested, x, y);
+    // Its barrier is also behind the last read of staged queries, where weights are kept next.
+    let new_most = max(most, largest_of_lanes(largest_of_columns(scores), x, y));
+    var weights: mat4x4f;
+    for (var i = 0u; i < 4u; i++) {
+      // A masked score is the lowest number: its weight is 0 even where nothing else has been seen.
+      weights[i] = select(exp4(scores[i] - new_most[i]), vec4f(0.0), scores[i] <= vec4f(LOWEST));
+    }
+    let alpha = exp4(most - new_most);
+    total = total * alpha + sums_of_columns(weights);
+    most = new_most;
+    keep_weights(weights, x, y);
+    for (var slice = 0u; slice < VALUE_SLICES; slice++) {
+      // Everybody is done with the keys, or the slice before.
+      workgroupBarrier();
+      stage_v(keys, slice, thread);
+      // Values and weights are there for all.
+      workgroupBarrier();
+      let before = result[slice];
+      let scaled = mat4x4f(before[0] * alpha.x, before[1] * alpha.y, before[2] * alpha.z, before[3] * alpha.w);
+      result[slice] = add_weighted(scaled, x, y);
+    }
+  }
+  let sum = sum_of_lanes(total, x, y);
+  for (var i = 0u; i < 4u; i++) {
+    let n = queries.first + 4u * y + i;
+    if (n <= queries.last) {
+      let row = query_row(queries, n);
+      let head = query_head(queries, n);
+      // A query that sees nothing yields zeros.
+      let inverse = select(0.0, 1.0 / sum[i], sum[i] > 0.0);
+      for (var slice = 0u; slice < VALUE_SLICES; slice++) {
+        let c = slice * LANES + x;
+        if (c < VALUE_VECTORS) {
+          store_out_channels(row, head, c, result[slice][i] * inverse);
+        }
+      }
+    }
+  }
+}
+
+/// Blocks of a row tile's queries with the heads that share a head of keys and values.
+const BLOCKS = (TILE_ROWS * GROUP_HEADS + OWN - 1u) / OWN;
+
+@compute @workgroup_size(128)
+fn attention_paged_h2kv1d20v16_p8(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let tile = group.x + group.y * groups.x;
+  let first = tile % BLOCKS * OWN;
+  let kv_head = tile / BLOCKS % KV_HEADS;
+  let index = tile / BLOCKS / KV_HEADS;
+  if (index >= words.tiles) {
+    return;
+  }
+  let row_tile = row_tile_at(index, thread);
+  let count = row_tile.rows * GROUP_HEADS;
+  // Single rows are shared out by keys, in another kernel.
+  if (first >= count || row_tile.rows == 1u) {
+    return;
+  }
+  let queries = Rows(row_tile.first_row, kv_head, first, min(first + OWN, count) - 1u);
+  attend(queries, row_tile.position, row_tile.sequence, row_tile.keys, thread);
+}

@@ -1,0 +1,49 @@
+// latent_keys_values_backward_values_w8_g2: Gradients of latent_keys_values by x.
+//
+// formula:  d_x = d_y
+// source:   gradient of DeepSeek-V2, arXiv:2405.04434, equations 14 to 17
+// operands: d_y   f32 rows of 16, 16 values apart
+//           d_x   f32 rows of 32, 32 values apart
+//           rows  u32, rows of this run
+// tile:     four elements per thread
+// chosen:   it is a formula: one pass per phase over its operands
+// used by:  layers[0..2].attention.kv_up dgrad (model.attention)
+//           mtp[0].attention.kv_up dgrad (model.attention)
+// spec:     tiny-experts
+// template: templates/wgsl/formula.wgsl.hbs
+struct Words {
+  rows: u32,
+}
+
+@group(0) @binding(0) var<storage, read_write> d_y: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> d_x: array<vec4f>;
+@group(0) @binding(2) var<uniform> words: Words;
+
+fn load_d_y(i: u32) -> vec4f {
+  return d_y[i];
+}
+
+fn store_d_x(i: u32, value: vec4f) {
+  d_x[i] = value;
+}
+
+const LANES = 8u;
+const VECTORS = 2u;
+
+@compute @workgroup_size(64)
+fn latent_keys_values_backward_values_w8_g2(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let tile = group.x + group.y * groups.x;
+  let index = tile * 64u + thread;
+  let row = index / VECTORS;
+  let vector = index % VECTORS;
+  if (row >= words.rows * 2u) {
+    return;
+  }
+  let o = row / 2u;
+  let g = row % 2u;
+  store_d_x(o * 8u + g * 4u + 2u + vector, load_d_y(o * 4u + g * 2u + vector));
+}

@@ -1,0 +1,49 @@
+// rope_backward_passing_w8_g2: Gradients of rope by x0, x1, x.
+//
+// formula:  d_x = d_y
+// source:   gradient of Su et al., arXiv:2104.09864; layout half as in Llama, interleaved as in DeepSeek
+// operands: d_y   f32 rows of 24, 24 values apart
+//           d_x   f32 rows of 24, 24 values apart
+//           rows  u32, rows of this run
+// tile:     four elements per thread
+// chosen:   it is a formula: one pass per phase over its operands
+// used by:  layers[0..2].attention.q_up dgrad (model.attention.rope)
+//           mtp[0].attention.q_up dgrad (model.attention.rope)
+// spec:     tiny-experts
+// template: templates/wgsl/formula.wgsl.hbs
+struct Words {
+  rows: u32,
+}
+
+@group(0) @binding(0) var<storage, read_write> d_y: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> d_x: array<vec4f>;
+@group(0) @binding(2) var<uniform> words: Words;
+
+fn load_d_y(i: u32) -> vec4f {
+  return d_y[i];
+}
+
+fn store_d_x(i: u32, value: vec4f) {
+  d_x[i] = value;
+}
+
+const LANES = 8u;
+const VECTORS = 2u;
+
+@compute @workgroup_size(64)
+fn rope_backward_passing_w8_g2(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let tile = group.x + group.y * groups.x;
+  let index = tile * 64u + thread;
+  let row = index / VECTORS;
+  let vector = index % VECTORS;
+  if (row >= words.rows * 2u) {
+    return;
+  }
+  let o = row / 2u;
+  let g = row % 2u;
+  store_d_x(o * 6u + g * 3u + vector, load_d_y(o * 6u + g * 3u + vector));
+}

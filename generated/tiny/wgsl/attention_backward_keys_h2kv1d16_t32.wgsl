@@ -1,0 +1,398 @@
+// attention_backward_keys_h2kv1d16_t32: Gradients of queries, keys and values from the saved log-sum-exp.
+//
+// formula:  s = q·k / sqrt(16); score = s; visible = k <= q; out = softmax_k(score where visible) · v; p = exp(score - log_sum_exp); d_v = pᵀ d_out; d_score = p (d_out·v - out·d_out); d_s = d_score score'(s); d_q = d_s k · scale; d_k = d_sᵀ q · scale
+// source:   Dao, arXiv:2307.08691
+// operands: q           f32 rows of 32, 32 values apart
+//           k           f32 rows of 16, 16 values apart
+//           v           f32 rows of 16, 16 values apart
+//           d_out       f32 rows of 32, 32 values apart
+//           statistics  f32 rows of 4, 4 values apart
+//           d_k         f32 rows of 16, 16 values apart
+//           d_v         f32 rows of 16, 16 values apart
+//           rows        u32, rows of this run
+// tile:     64 keys of one head per workgroup, in blocks of 32 queries
+// chosen:   a tile owns all rows of one group of heads in one sequence, so nothing is summed across tiles
+// used by:  layers[0..1].attention.core dgrad (model.attention)
+// spec:     tiny
+// template: templates/wgsl/attention-keys-tile.wgsl.hbs
+struct Words {
+  rows: u32,
+}
+
+@group(0) @binding(0) var<storage, read_write> q: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> k: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> v: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> d_out: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> statistics: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> d_k: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> d_v: array<vec4f>;
+@group(0) @binding(7) var<uniform> words: Words;
+
+fn load_q(i: u32) -> vec4f {
+  return q[i];
+}
+
+fn load_k(i: u32) -> vec4f {
+  return k[i];
+}
+
+fn load_v(i: u32) -> vec4f {
+  return v[i];
+}
+
+fn load_d_out(i: u32) -> vec4f {
+  return d_out[i];
+}
+
+fn statistics_at(i: u32) -> f32 {
+  return statistics[i / 4u][i % 4u];
+}
+
+fn store_d_k(i: u32, value: vec4f) {
+  d_k[i] = value;
+}
+
+fn store_d_v(i: u32, value: vec4f) {
+  d_v[i] = value;
+}
+
+/// A question to the bits: compilers may assume that there is no NaN.
+fn is_nan4(x: vec4f) -> vec4<bool> {
+  return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
+}
+
+/// e^x = 2^n e^r with |r| <= ln 2 / 2; 2^n in two factors, so that neither overflows before its time.
+fn exp4(x: vec4f) -> vec4f {
+  let bounded = clamp(x, vec4f(-104.0), vec4f(89.0));
+  let n = floor(bounded * 1.4426950408889634 + 0.5);
+  let r = (bounded - n * 0.693359375) - n * -2.1219444e-4;
+  let mantissa = r * r * ((((0.0013814320554956794 * r + 0.00836885068565607) * r + 0.041668400168418884) * r + 0.1666651964187622) * r + 0.4999999403953552) + r + 1.0;
+  let half = vec4i(n) >> vec4u(1u);
+  let rest = vec4i(n) - half;
+  let low = bitcast<vec4f>((half + 127) << vec4u(23u));
+  let high = bitcast<vec4f>((rest + 127) << vec4u(23u));
+  return select(mantissa * low * high, x, is_nan4(x));
+}
+
+const HEADS = 2u;
+/// Heads of queries that share one head of keys and values.
+const GROUP_HEADS = 2u;
+/// Four channels each of a head of queries and keys, and of values and results.
+const KEY_VECTORS = 4u;
+const VALUE_VECTORS = 4u;
+/// A masked score: below all others.
+const LOWEST = -3.4028234663852886e38f;
+
+/// Channels 4 c to 4 c + 3 of a head.
+fn q_channels(row: u32, head: u32, c: u32) -> vec4f {
+  return load_q(row * 8u + head * 4u + c);
+}
+
+/// Channels 4 c to 4 c + 3 of a head.
+fn k_channels(row: u32, head: u32, c: u32) -> vec4f {
+  return load_k(row * 4u + head * 4u + c);
+}
+
+/// Channels 4 c to 4 c + 3 of a head.
+fn v_channels(row: u32, head: u32, c: u32) -> vec4f {
+  return load_v(row * 4u + head * 4u + c);
+}
+
+/// Channels 4 c to 4 c + 3 of a head.
+fn d_out_channels(row: u32, head: u32, c: u32) -> vec4f {
+  return load_d_out(row * 8u + head * 4u + c);
+}
+
+fn store_d_k_channels(row: u32, head: u32, c: u32, value: vec4f) {
+  store_d_k(row * 4u + head * 4u + c, value);
+}
+
+fn store_d_v_channels(row: u32, head: u32, c: u32, value: vec4f) {
+  store_d_v(row * 4u + head * 4u + c, value);
+}
+
+const SCALE = 0.25f;
+/// How many pairs of a block the mask lets through.
+const NONE = 0u;
+const SOME = 1u;
+const ALL = 2u;
+
+/// score = s
+fn score_of(s: vec4f, q: i32, k: vec4i, head: i32) -> vec4f {
+  return s;
+}
+
+/// What is above, derived by s, times d_y.
+fn score_slope(s: vec4f, q: i32, k: vec4i, head: i32, d_y: vec4f) -> vec4f {
+  return d_y;
+}
+
+/// visible = k <= q
+fn is_visible(q: i32, k: vec4i, head: i32, same_document: vec4<bool>) -> vec4<bool> {
+  return (k <= vec4i(q));
+}
+
+/// The same for a block of queries and keys, by interval arithmetic.
+fn visible_pairs(q_low: i32, q_high: i32, k_low: i32, k_high: i32, head_low: i32, head_high: i32,
+    same_document_may: bool, same_document_must: bool) -> u32 {
+  return select(select(NONE, SOME, k_low <= q_high), ALL, k_high <= q_low);
+}
+
+const KV_HEADS = HEADS / GROUP_HEADS;
+/// Rows of the block that a workgroup owns, and of those that it meets; a thread has 4 x 4 pairs of them.
+const OWN = 64u;
+const OTHER = 32u;
+/// Threads side by side. Each has four rows of the other block that are LANES apart, so that neighbours read neighbours.
+const LANES = 8u;
+const THREADS = 128u;
+/// From row to row of `other`: odd, so that the rows that neighbours read lie in different banks.
+const PITCH = LANES + 1u;
+/// Slices of LANES vectors, which are all of a head's channels that are in workgroup memory at a time.
+const KEY_SLICES = (KEY_VECTORS + LANES - 1u) / LANES;
+const VALUE_SLICES = (VALUE_VECTORS + LANES - 1u) / LANES;
+
+/// [own row][vector of a slice], then [own row][weights of four other rows]
+var<workgroup> own: array<vec4f, OWN * LANES>;
+/// [other row][vector of a slice]
+var<workgroup> other: array<vec4f, OTHER * PITCH>;
+
+/// Rows `first` to `last` of a block; for queries, all heads of a position stand one after the other.
+struct Rows {
+  origin: u32,
+  kv_head: u32,
+  first: u32,
+  last: u32,
+}
+
+fn query_row(rows: Rows, n: u32) -> u32 {
+  return rows.origin + n / GROUP_HEADS;
+}
+
+fn query_head(rows: Rows, n: u32) -> u32 {
+  return rows.kv_head * GROUP_HEADS + n % GROUP_HEADS;
+}
+
+/// Brings a slice of q into `other`: neighbouring threads read neighbouring vectors.
+fn stage_q(rows: Rows, slice: u32, thread: u32) {
+  for (var i = thread; i < OTHER * LANES; i += THREADS) {
+    let c = slice * LANES + i % LANES;
+    if (c < 4u) {
+      let n = min(rows.first + i / LANES, rows.last);
+      other[i / LANES * PITCH + i % LANES] = q_channels(query_row(rows, n), query_head(rows, n), c);
+    }
+  }
+}
+
+/// Brings a slice of k into `own`: neighbouring threads read neighbouring vectors.
+fn stage_k(rows: Rows, slice: u32, thread: u32) {
+  for (var i = thread; i < OWN * LANES; i += THREADS) {
+    let c = slice * LANES + i % LANES;
+    if (c < 4u) {
+      let n = min(rows.first + i / LANES, rows.last);
+      own[i / LANES * LANES + i % LANES] = k_channels(key_row(rows, n), rows.kv_head, c);
+    }
+  }
+}
+
+/// Brings a slice of v into `own`: neighbouring threads read neighbouring vectors.
+fn stage_v(rows: Rows, slice: u32, thread: u32) {
+  for (var i = thread; i < OWN * LANES; i += THREADS) {
+    let c = slice * LANES + i % LANES;
+    if (c < 4u) {
+      let n = min(rows.first + i / LANES, rows.last);
+      own[i / LANES * LANES + i % LANES] = v_channels(key_row(rows, n), rows.kv_head, c);
+    }
+  }
+}
+
+/// Brings a slice of d_out into `other`: neighbouring threads read neighbouring vectors.
+fn stage_d_out(rows: Rows, slice: u32, thread: u32) {
+  for (var i = thread; i < OTHER * LANES; i += THREADS) {
+    let c = slice * LANES + i % LANES;
+    if (c < 4u) {
+      let n = min(rows.first + i / LANES, rows.last);
+      other[i / LANES * PITCH + i % LANES] = d_out_channels(query_row(rows, n), query_head(rows, n), c);
+    }
+  }
+}
+
+/// Adds the products of a slice: column i has those of own row 4 y + i with the thread's four other rows.
+fn add_products(products: mat4x4f, x: u32, y: u32, vectors: u32) -> mat4x4f {
+  var sum = products;
+  let a = 4u * y * LANES;
+  let b = x * PITCH;
+  let step = LANES * PITCH;
+  for (var c = 0u; c < vectors; c++) {
+    let mine = mat4x4f(own[a + c], own[a + LANES + c], own[a + 2u * LANES + c], own[a + 3u * LANES + c]);
+    let theirs = mat4x4f(other[b + c], other[b + step + c], other[b + 2u * step + c], other[b + 3u * step + c]);
+    sum += transpose(theirs) * mine;
+  }
+  return sum;
+}
+
+/// Leaves the weights of the thread's pairs in `own`.
+fn keep_weights(weights: mat4x4f, x: u32, y: u32) {
+  for (var i = 0u; i < 4u; i++) {
+    own[(4u * y + i) * LANES + x] = weights[i];
+  }
+}
+
+/// Adds the weighted sum of all other rows: column i has vector x of the slice for own row 4 y + i.
+fn add_weighted(result: mat4x4f, x: u32, y: u32) -> mat4x4f {
+  var sum = result;
+  let a = 4u * y * LANES;
+  let step = LANES * PITCH;
+  for (var lane = 0u; lane < LANES; lane++) {
+    let b = lane * PITCH + x;
+    let weights = mat4x4f(own[a + lane], own[a + LANES + lane], own[a + 2u * LANES + lane], own[a + 3u * LANES + lane]);
+    sum += mat4x4f(other[b], other[b + step], other[b + 2u * step], other[b + 3u * step]) * weights;
+  }
+  return sum;
+}
+
+const SEQUENCE = 32u;
+
+fn key_row(rows: Rows, n: u32) -> u32 {
+  return rows.origin + n;
+}
+
+/// How many pairs of two blocks there are to see: the same for all threads.
+fn block_visibility(queries: Rows, keys: Rows, position: u32, thread: u32) -> u32 {
+  return pairs_of_blocks(queries, keys, position, true, true);
+}
+
+fn pairs_of_blocks(queries: Rows, keys: Rows, position: u32, same_document_may: bool, same_document_must: bool) -> u32 {
+  let q = i32(position + queries.first / GROUP_HEADS);
+  let q_last = i32(position + queries.last / GROUP_HEADS);
+  let head = i32(queries.kv_head * GROUP_HEADS);
+  let head_last = head + i32(GROUP_HEADS) - 1;
+  return visible_pairs(
+    q, q_last, i32(keys.first), i32(keys.last), head, head_last, same_document_may, same_document_must,
+  );
+}
+
+/// Blocks of a sequence's keys.
+const BLOCKS = (SEQUENCE + OWN - 1u) / OWN;
+/// Queries of a sequence, with all heads that share a head of keys and values.
+const QUERIES = SEQUENCE * GROUP_HEADS;
+
+/// All of a sequence is one document.
+fn same_documents(other_row: u32, y: u32) -> vec4<bool> {
+  return vec4<bool>(true);
+}
+
+/// Of the thread's pairs, with a column per key: weights, and adjoints of the products of keys and queries.
+struct Weights {
+  weights: mat4x4f,
+  slopes: mat4x4f,
+}
+
+fn weights_of(products: mat4x4f, value_products: mat4x4f, queries: Rows, keys: Rows, is_tested: bool, x: u32, y: u32) -> Weights {
+  let k = vec4i(i32(keys.first + 4u * y)) + vec4i(0, 1, 2, 3);
+  // A column per query, as the formulas have it.
+  let s_of = transpose(products);
+  let d_p_of = transpose(value_products);
+  var weights: mat4x4f;
+  var slopes: mat4x4f;
+  for (var j = 0u; j < 4u; j++) {
+    let n = min(queries.first + x + j * LANES, queries.last);
+    let q = i32(n / GROUP_HEADS);
+    let head = query_head(queries, n);
+    let at = query_row(queries, n) * 4u + 2u * head;
+    let s = SCALE * s_of[j];
+    var p = exp4(score_of(s, q, k, i32(head)) - statistics_at(at));
+    if (is_tested) {
+      let is_there = vec4<bool>(queries.first + x + j * LANES <= queries.last);
+      let is_seen = is_visible(q, k, i32(head), same_documents(x + j * LANES, y)) & is_there;
+      p = select(vec4f(0.0), p, is_seen);
+    }
+    let d_y = p * (d_p_of[j] - statistics_at(at + 1u));
+    weights[j] = p;
+    slopes[j] = SCALE * score_slope(s, q, k, i32(head), d_y);
+  }
+  return Weights(transpose(weights), transpose(slopes));
+}
+
+@compute @workgroup_size(128)
+fn attention_backward_keys_h2kv1d16_t32(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let tile = group.x + group.y * groups.x;
+  let first = tile % BLOCKS * OWN;
+  let kv_head = tile / BLOCKS % KV_HEADS;
+  let first_row = tile / BLOCKS / KV_HEADS * SEQUENCE;
+  if (first_row >= words.rows) {
+    return;
+  }
+  let x = thread % LANES;
+  let y = thread / LANES;
+  let keys = Rows(first_row, kv_head, first, min(first + OWN, SEQUENCE) - 1u);
+  var d_key: array<mat4x4f, KEY_SLICES>;
+  var d_value: array<mat4x4f, VALUE_SLICES>;
+  for (var query = 0u; query < QUERIES; query += OTHER) {
+    let queries = Rows(first_row, kv_head, query, min(query + OTHER, QUERIES) - 1u);
+    let visible_here = block_visibility(queries, keys, 0u, thread);
+    if (visible_here == NONE) {
+      continue;
+    }
+    var products = mat4x4f();
+    for (var slice = 0u; slice < KEY_SLICES; slice++) {
+      // Everybody is done with what was staged before.
+      workgroupBarrier();
+      stage_k(keys, slice, thread);
+      stage_q(queries, slice, thread);
+      // The slice is there for all.
+      workgroupBarrier();
+      products = add_products(products, x, y, min(LANES, KEY_VECTORS - slice * LANES));
+    }
+    var value_products = mat4x4f();
+    for (var slice = 0u; slice < VALUE_SLICES; slice++) {
+      workgroupBarrier();
+      stage_v(keys, slice, thread);
+      stage_d_out(queries, slice, thread);
+      workgroupBarrier();
+      value_products = add_products(value_products, x, y, min(LANES, VALUE_VECTORS - slice * LANES));
+    }
+    let is_tested = visible_here == SOME || queries.last - queries.first + 1u < OTHER;
+    let pairs = weights_of(products, value_products, queries, keys, is_tested, x, y);
+    // Everybody is done with the values, where weights are kept next.
+    workgroupBarrier();
+    keep_weights(pairs.weights, x, y);
+    for (var slice = 0u; slice < VALUE_SLICES; slice++) {
+      // Everybody is done with the slice before.
+      workgroupBarrier();
+      stage_d_out(queries, slice, thread);
+      // Adjoints and weights are there for all.
+      workgroupBarrier();
+      d_value[slice] = add_weighted(d_value[slice], x, y);
+    }
+    // Everybody is done with the weights, where slopes are kept next.
+    workgroupBarrier();
+    keep_weights(pairs.slopes, x, y);
+    for (var slice = 0u; slice < KEY_SLICES; slice++) {
+      workgroupBarrier();
+      stage_q(queries, slice, thread);
+      workgroupBarrier();
+      d_key[slice] = add_weighted(d_key[slice], x, y);
+    }
+  }
+  for (var i = 0u; i < 4u; i++) {
+    let n = first + 4u * y + i;
+    if (n <= keys.last) {
+      for (var slice = 0u; slice < KEY_SLICES; slice++) {
+        let c = slice * LANES + x;
+        if (c < KEY_VECTORS) {
+          store_d_k_channels(key_row(keys, n), kv_head, c, d_key[slice][i]);
+        }
+      }
+      for (var slice = 0u; slice < VALUE_SLICES; slice++) {
+        let c = slice * LANES + x;
+        if (c < VALUE_VECTORS) {
+          store_d_v_channels(key_row(keys, n), kv_head, c, d_value[slice][i]);
+        }
+      }
+    }
+  }
+}
