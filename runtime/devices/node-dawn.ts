@@ -23,7 +23,10 @@ async function open(isSoftware: boolean): Promise<GPU> {
   if (isSoftware) await useSoftwareDriver();
   const { create } = await loadDawn();
   // Pages get times in steps of 0.1 ms, for their visitors' sake; a launch takes less.
-  return create(["disable-dawn-features=timestamp_quantization"]);
+  const disabled = ["timestamp_quantization"];
+  // SwiftShader clears workgroup memory word by word in straight-line code, which takes a second to compile; Dawn's own is a loop.
+  if (isSoftware) disabled.push("use_vulkan_zero_initialize_workgroup_memory_extension");
+  return create([`disable-dawn-features=${disabled.join(",")}`]);
 }
 
 async function loadDawn(): Promise<typeof import("webgpu")> {
