@@ -23,10 +23,10 @@ async function open(isSoftware: boolean): Promise<GPU> {
   const { create } = await loadDawn();
   await (isSoftware ? needSoftwareVulkan() : needVulkan());
   // Pages get times in steps of 0.1 ms, for their visitors' sake; a launch takes less.
-  const features = ["disable-dawn-features=timestamp_quantization"];
-  // SwiftShader clears workgroups' memory word by word in straight code, which takes seconds to compile; no kernel reads
-  // what it has not written.
-  return create(isSoftware ? [...features, "enable-dawn-features=disable_workgroup_init"] : features);
+  const disabled = ["timestamp_quantization"];
+  // SwiftShader clears workgroup memory word by word in straight-line code, which takes a second to compile; Dawn's own is a loop.
+  if (isSoftware) disabled.push("use_vulkan_zero_initialize_workgroup_memory_extension");
+  return create([`disable-dawn-features=${disabled.join(",")}`]);
 }
 
 async function loadDawn(): Promise<typeof import("webgpu")> {

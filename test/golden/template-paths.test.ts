@@ -1,17 +1,18 @@
-// The names that the wasm templates use and the fields that their views have are the same, both
+// The names that templates use and the fields that their views have are the same, both
 // ways: a field that no template names is dead, and a name that no view has is caught here before a rare branch prints it.
 
 import Handlebars from "handlebars";
-import { expect, test } from "vitest";
-import { compile } from "../../compiler/compile.ts";
+import { describe, expect, test } from "vitest";
+import { buildPrograms, compileFor, targets } from "../../compiler/compile.ts";
 import { readTemplates } from "../../compiler/emit/template-files.ts";
-import { viewOf } from "../../compiler/emit/wasm/views.ts";
+import { viewOf as wasmView } from "../../compiler/emit/wasm/views.ts";
+import { viewOf as wgslView } from "../../compiler/emit/wgsl/views.ts";
+import type { Target } from "../../compiler/kernels/target.ts";
 import { readSpecFile } from "../../compiler/spec/read.ts";
 import type { Spec } from "../../compiler/spec/spec.ts";
 import { attentionKinds, withAttention } from "../train/attention-kinds.ts";
 
-const { templates, parts } = readTemplates("wasm");
-const parsed = new Map([...templates, ...parts].map(([name, text]) => [name, Handlebars.parse(text)]));
+type Parsed = ReadonlyMap<string, hbs.AST.Program>;
 
 /** The constants of a kernel are declared once, with their values; functions that read them name them only. */
 const unnamed = new Set(["/attendConstants/value", "/finishConstants/value", "/scores/constants/value"]);
@@ -20,21 +21,31 @@ const unnamed = new Set(["/attendConstants/value", "/finishConstants/value", "/s
 interface Level {
   readonly fields: Set<string>;
   readonly named: Set<string>;
+  /** Named where no view of this template comes by. */
+  readonly elsewhere: Set<string>;
 }
 
 type View = Readonly<Record<string, unknown>>;
 
 class TemplateWalk {
   readonly levels = new Map<string, Level>();
+  readonly #parsed: Parsed;
+  /** Whether what is being looked at is shared with other templates. */
+  #isInPart = false;
+  #isElsewhere = false;
+
+  constructor(parsed: Parsed) {
+    this.#parsed = parsed;
+  }
 
   visit(name: string, level: string, views: readonly unknown[]): void {
-    const program = parsed.get(name);
+    const program = this.#parsed.get(name);
     if (program === undefined) throw new Error(`no template is called ${name}`);
     this.#program(program, level, views);
   }
 
   #program(program: hbs.AST.Program, path: string, views: readonly unknown[]): void {
-    const level = this.levels.get(path) ?? { fields: new Set(), named: new Set() };
+    const level = this.levels.get(path) ?? { fields: new Set(), named: new Set(), elsewhere: new Set() };
     this.levels.set(path, level);
     for (const view of views) if (isView(view)) for (const field of Object.keys(view)) level.fields.add(field);
     for (const statement of program.body) this.#statement(statement, path, level, views);
@@ -42,8 +53,15 @@ class TemplateWalk {
 
   #statement(statement: hbs.AST.Statement, path: string, level: Level, views: readonly unknown[]): void {
     if (isMustache(statement)) this.#name(statement.path, level);
-    else if (isPartial(statement)) this.visit(nameOf(statement.name), path, views);
+    else if (isPartial(statement)) this.#part(nameOf(statement.name), path, views);
     else if (isBlock(statement)) this.#block(statement, path, level, views);
+  }
+
+  #part(name: string, path: string, views: readonly unknown[]): void {
+    const isInPart = this.#isInPart;
+    this.#isInPart = true;
+    this.visit(name, path, views);
+    this.#isInPart = isInPart;
   }
 
   #block(block: hbs.AST.BlockStatement, path: string, level: Level, views: readonly unknown[]): void {
@@ -51,15 +69,25 @@ class TemplateWalk {
     this.#name(block.params[0], level);
     if (nameOf(block.path) === "each") {
       const items = views.flatMap((view) => (isView(view) && Array.isArray(view[field]) ? view[field] : []));
-      this.#program(block.program, `${path}/${field}`, items);
+      this.#branch(block.program, `${path}/${field}`, items);
       return;
     }
-    for (const branch of [block.program, block.inverse]) if (branch !== undefined) this.#program(branch, path, views);
+    const [taken, left] = [true, false].map((value) => views.filter((view) => isView(view) && view[field] === value));
+    this.#branch(block.program, path, taken);
+    if (block.inverse !== undefined) this.#branch(block.inverse, path, left);
+  }
+
+  /** What a part is to some templates and never to this one need not have what it names. */
+  #branch(program: hbs.AST.Program, path: string, views: readonly unknown[]): void {
+    const isElsewhere = this.#isElsewhere;
+    this.#isElsewhere ||= views.length === 0 && this.#isInPart;
+    this.#program(program, path, views);
+    this.#isElsewhere = isElsewhere;
   }
 
   #name(expression: hbs.AST.Expression, level: Level): void {
     const name = nameOf(expression);
-    if (name !== "this") level.named.add(name);
+    if (name !== "this") (this.#isElsewhere ? level.elsewhere : level.named).add(name);
   }
 }
 
@@ -73,14 +101,16 @@ function nameOf(expression: hbs.AST.Node): string {
   return (expression as hbs.AST.PathExpression).original;
 }
 
-/** Every view that the kernels of the goldens and of attention's kinds give their templates. */
-function goldenViews(): Map<string, object[]> {
+/** Every view that the kernels of the goldens and of attention's kinds give the templates of some targets. */
+function goldenViews(compiledFor: readonly Target[]): Map<string, object[]> {
   const views = new Map<string, object[]>();
   const add = (spec: Spec): void => {
-    for (const { kernel } of compile(spec).kernels) {
-      if ("target" in kernel) continue;
-      const { template, view } = viewOf(kernel);
-      views.set(template, [...(views.get(template) ?? []), view]);
+    const programs = buildPrograms(spec);
+    for (const target of compiledFor) {
+      for (const { kernel } of compileFor(target, spec, programs).kernels) {
+        const { template, view } = "target" in kernel ? wgslView(kernel) : wasmView(kernel);
+        views.set(template, [...(views.get(template) ?? []), view]);
+      }
     }
   };
   for (const [, change] of attentionKinds) add(withAttention(change));
@@ -97,25 +127,46 @@ function goldenViews(): Map<string, object[]> {
   return views;
 }
 
-const views = goldenViews();
+describe.each([
+  ["wasm", [targets.wasm]],
+  ["wgsl", [targets.wgsl, targets["wgsl-soft"]]],
+] as const)("%s", (name, compiledFor) => {
+  const { templates, parts } = readTemplates(name);
+  const parsed = new Map([...templates, ...parts].map(([own, text]) => [own, Handlebars.parse(text)]));
+  const views = goldenViews(compiledFor);
 
-test("the goldens render every template", () => {
-  expect([...views.keys()].sort()).toEqual([...templates.keys()].sort());
+  test("the goldens render every template", () => {
+    expect([...views.keys()].sort()).toEqual([...templates.keys()].sort());
+  });
+
+  test("every part is used by a template", () => {
+    const text = [...templates.values(), ...parts.values()].join("\n");
+    expect([...parts.keys()].filter((own) => !text.includes(`{{> ${own}}}`))).toEqual([]);
+  });
+
+  const walks = new Map(
+    [...templates.keys()].map((template) => {
+      const walk = new TemplateWalk(parsed);
+      walk.visit(template, "", views.get(template) ?? []);
+      return [template, walk.levels] as const;
+    }),
+  );
+  const namedAnywhere = new Set(
+    [...walks.values()].flatMap((levels) => [...levels].flatMap(([path, { named }]) => pathsOf(path, named))),
+  );
+  // Kernels of one family of wgsl are given the same numbers: what no template of all names is dead there.
+  const isNamed = (path: string, named: ReadonlySet<string>, field: string): boolean =>
+    named.has(field) || unnamed.has(`${path}/${field}`) || (name === "wgsl" && namedAnywhere.has(`${path}/${field}`));
+
+  test.each([...walks])("%s names what its views have, and nothing else", (_, levels) => {
+    const wrong = [...levels].flatMap(([path, { fields, named, elsewhere }]) => [
+      ...[...named].filter((field) => !fields.has(field)).map((field) => `no view has ${path}/${field}`),
+      ...[...fields]
+        .filter((field) => !elsewhere.has(field) && !isNamed(path, named, field))
+        .map((field) => `the template does not name ${path}/${field}`),
+    ]);
+    expect(wrong).toEqual([]);
+  });
 });
 
-test("every part is used by a template", () => {
-  const text = [...templates.values(), ...parts.values()].join("\n");
-  expect([...parts.keys()].filter((name) => !text.includes(`{{> ${name}}}`))).toEqual([]);
-});
-
-test.each([...templates.keys()])("%s names what its views have, and nothing else", (name) => {
-  const walk = new TemplateWalk();
-  walk.visit(name, "", views.get(name) ?? []);
-  const wrong = [...walk.levels].flatMap(([path, { fields, named }]) => [
-    ...[...named].filter((field) => !fields.has(field)).map((field) => `no view has ${path}/${field}`),
-    ...[...fields]
-      .filter((field) => !named.has(field) && !unnamed.has(`${path}/${field}`))
-      .map((field) => `the template does not name ${path}/${field}`),
-  ]);
-  expect(wrong).toEqual([]);
-});
+const pathsOf = (path: string, names: ReadonlySet<string>): string[] => [...names].map((name) => `${path}/${name}`);

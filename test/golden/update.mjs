@@ -20,7 +20,9 @@ const asked = process.argv.slice(2);
 const ops = "ops";
 const unknown = asked.filter((name) => name !== ops && !Object.hasOwn(goldens, name));
 if (unknown.length > 0) {
-  process.stderr.write(`no golden is called ${unknown.join(", ")}; there are ${[...Object.keys(goldens), ops].join(", ")}\n`);
+  process.stderr.write(
+    `no golden is called ${unknown.join(", ")}; there are ${[...Object.keys(goldens), ops].join(", ")}\n`,
+  );
   process.exit(2);
 }
 
