@@ -147,6 +147,8 @@ function tiledWay({ rows, columns }: ProductShape, tile: MatmulTile): ProductWay
       ...{ isSoft: false, isTiled: true, isFew: false, isLarge: block === 8 },
       ...sizes(tileRows, tileColumns, columns),
       ...{ columnThreads, tileDepth, aVectors, bVectors, aBlocks, blocks: aBlocks + bBlocks },
+      // Eight threads side by side write vectors of tileDepth / 4 different k.
+      turn: tileDepth === 8 ? 4 : 2,
       ...{ aTileLength: tileDepth * aVectors, bTileLength: tileDepth * bVectors },
     },
     text: (what) =>
