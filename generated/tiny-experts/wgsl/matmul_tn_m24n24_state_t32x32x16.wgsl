@@ -84,6 +84,12 @@ const BLOCKS = 64u;
 var<workgroup> a_tile: array<vec4f, 128>;
 var<workgroup> b_tile: array<vec4f, 128>;
 
+/// Where a vector stands among those of its k: threads that share rows write vectors of several k at once, and banks of memory
+/// repeat every eight vectors.
+fn turned(vector: u32, k: u32) -> u32 {
+  return vector ^ (k / 4u * 2u % 8u);
+}
+
 /// Where the operands of a workgroup's tile begin.
 struct Origin {
   row: u32,
@@ -118,13 +124,13 @@ fn fetch(thread: u32, at: Origin, k: u32, depth: u32) -> mat4x4f {
 fn share(thread: u32, block: mat4x4f) {
   let place = place_of(thread);
   if (thread < A_BLOCKS) {
-    let first = 4u * place.y * A_VECTORS + place.x;
+    let first = 4u * place.y * A_VECTORS + turned(place.x, 4u * place.y);
     a_tile[first] = block[0];
     a_tile[first + A_VECTORS] = block[1];
     a_tile[first + 2u * A_VECTORS] = block[2];
     a_tile[first + 3u * A_VECTORS] = block[3];
   } else if (thread < BLOCKS) {
-    let first = 4u * place.y * B_VECTORS + place.x;
+    let first = 4u * place.y * B_VECTORS + turned(place.x, 4u * place.y);
     b_tile[first] = block[0];
     b_tile[first + B_VECTORS] = block[1];
     b_tile[first + 2u * B_VECTORS] = block[2];
@@ -189,7 +195,9 @@ fn matmul_tn_m24n24_state_t32x32x16(
     let block = fetch(thread, at, k, depth);
     if (k > 0u) {
       for (var i = 0u; i < TILE_DEPTH; i++) {
-        sums = multiply_add(sums, a_tile[i * A_VECTORS + row_vector], b_tile[i * B_VECTORS + column_vector]);
+        let a = a_tile[i * A_VECTORS + turned(row_vector, i)];
+        let b = b_tile[i * B_VECTORS + turned(column_vector, i)];
+        sums = multiply_add(sums, a, b);
       }
     }
     // Whoever still multiplies goes first.
