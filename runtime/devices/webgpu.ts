@@ -1,7 +1,7 @@
 // The WebGPU device: a model's arenas as buffers, and its programs as one pass and one submit each. Runs in pages and, with
 // a GPU object from elsewhere, in Node; after opening it makes nothing more on the GPU.
 
-import type { Manifest, ManifestTensor } from "../contract.ts";
+import type { Manifest, ManifestOperand, ManifestTensor } from "../contract.ts";
 import type { Counts, Device, DeviceName, LaunchReport, ReadOptions, WantedTensor } from "../device.ts";
 import { elementCount, tensorsOf } from "../memory-map.ts";
 import * as messages from "../messages/device.ts";
@@ -9,6 +9,7 @@ import { describeAdapter, requestAdapter, requestDevice } from "./webgpu-adapter
 import { GpuHealth } from "./webgpu-health.ts";
 import { createPipelines, type ReadText } from "./webgpu-kernels.ts";
 import { allocate, type ModelMemory } from "./webgpu-memory.ts";
+import { scalarArena } from "./webgpu-operands.ts";
 import { Patience } from "./webgpu-patience.ts";
 import { type PlacedProgram, placePrograms, refusedLaunch } from "./webgpu-programs.ts";
 import { Readback } from "./webgpu-readback.ts";
@@ -237,9 +238,7 @@ class OpenedDevice implements WebGpuDevice {
       for (const [index, launch] of placed.launches.entries()) {
         const milliseconds = await this.#step(placed, counts, index);
         this.#health.check();
-        const operands = launch.operands.flatMap((operand) =>
-          operand !== null && "tensor" in operand ? [operand.tensor] : [],
-        );
+        const operands = launch.operands.flatMap(tensorsNamed);
         const kernel = this.manifest.kernels[launch.kernel].name;
         await after({ index, path: launch.path, kernel, operands, milliseconds });
       }
@@ -299,4 +298,11 @@ class OpenedDevice implements WebGpuDevice {
     this.#resources.destroy();
     this.#resources.device.destroy();
   }
+}
+
+/** The tensors that an operand may be about; the arena of scalars as a whole is none. */
+function tensorsNamed(operand: ManifestOperand): string[] {
+  if (operand === null || "count" in operand) return [];
+  if ("scalar" in operand) return [operand.scalar];
+  return operand.tensor === scalarArena ? [] : [operand.tensor];
 }

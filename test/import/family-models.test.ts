@@ -37,6 +37,9 @@ const compared = {
 } as const;
 const names = Object.keys(compared) as (keyof typeof compared)[];
 
+/** The same tolerances on all of them. */
+const devices = ["wasm", "webgpu:software"];
+
 const given = new Map<string, string>();
 const made = new Map<string, string>();
 beforeAll(async () => {
@@ -59,12 +62,16 @@ describe.each(names)("%s", (name) => {
     expect(own.toSorted()).toEqual(parametersOfConfig(readJson(theirs(), "config.json")).map(key).toSorted());
   });
 
-  test("everything that PyTorch computed is within its tolerance", async () => {
-    const { status, stdout, stderr } = await mspec(["verify", ours(), "--reference", theirs()]);
-    expect({ status, stderr, stdout: status === 0 ? "" : stdout }).toEqual({ status: 0, stderr: "", stdout: "" });
-    const rows = [...stdout.split("\n\n")[0].matchAll(/^(\w+) +(\d+) .* within/gm)];
-    expect(Object.fromEntries(rows.map(([, quantity, count]) => [quantity, Number(count)]))).toEqual(compared[name]);
-  });
+  test.each(devices)(
+    "everything that PyTorch computed is within its tolerance on %s",
+    async (device) => {
+      const { status, stdout, stderr } = await mspec(["verify", ours(), "--reference", theirs(), "--device", device]);
+      expect({ status, stderr, stdout: status === 0 ? "" : stdout }).toEqual({ status: 0, stderr: "", stdout: "" });
+      const rows = [...stdout.split("\n\n")[0].matchAll(/^(\w+) +(\d+) .* within/gm)];
+      expect(Object.fromEntries(rows.map(([, quantity, count]) => [quantity, Number(count)]))).toEqual(compared[name]);
+    },
+    300_000,
+  );
 });
 
 test("transformers loads every export without a word about tensors, and computes the reference's logits", async ({

@@ -8,6 +8,7 @@ import { targetManifest } from "../../compiler/emit/manifest.ts";
 import { modelManifest } from "../../compiler/emit/model-manifest.ts";
 import type { Graph, Node, Value } from "../../compiler/graph/graph.ts";
 import { planTarget } from "../../compiler/kernels/program.ts";
+import type { Target } from "../../compiler/kernels/target.ts";
 import { tileChooser } from "../../compiler/kernels/tile.ts";
 import { wasm } from "../../compiler/kernels/wasm/index.ts";
 import type { Tensor } from "../../compiler/ops/contract.ts";
@@ -19,6 +20,7 @@ import { ropeTable } from "../../runtime/constants.ts";
 import type { Manifest } from "../../runtime/contract.ts";
 import type { Counts, Device } from "../../runtime/device.ts";
 import { openWasm } from "../../runtime/devices/wasm.ts";
+import { openOnSoftwareGpu } from "../devices/software-gpu.ts";
 import { specOf } from "../language/spec-text.ts";
 import { excess } from "../ops/on-device.ts";
 
@@ -30,20 +32,26 @@ export interface WholeModel {
   readonly device: Device;
 }
 
-export const openWholeModel = (text: string, overrides: readonly string[] = []): Promise<WholeModel> =>
-  openWholeSpec(specOf(text, overrides));
+export const openWholeModel = (
+  text: string,
+  overrides: readonly string[] = [],
+  target: Target = wasm,
+): Promise<WholeModel> => openWholeSpec(specOf(text, overrides), target);
 
-export async function openWholeSpec(spec: Spec): Promise<WholeModel> {
+export async function openWholeSpec(spec: Spec, target: Target = wasm): Promise<WholeModel> {
   const programs = buildPrograms(spec);
   const fused = programs.graphs.map(fuse);
-  const tileOf = tileChooser(spec.tiles, countsOf(spec), wasm);
-  const plan = planTarget({ target: wasm, graphs: fused, updates: new Set(["update"]), tileOf, keepsAll: true });
+  const tileOf = tileChooser(spec.tiles, countsOf(spec), target);
+  const plan = planTarget({ target, graphs: fused, updates: new Set(["update"]), tileOf, keepsAll: true });
   const kernels = renderKernels(plan, spec.name);
   const manifest: Manifest = {
     ...targetManifest(plan, kernels),
     ...modelManifest(spec, programs.model, countsOf(spec)),
   };
-  const device = await openWasm(manifest, await assemble(kernels.files), { threads: 2 });
+  const device =
+    target === wasm
+      ? await openWasm(manifest, await assemble(kernels.files), { threads: 2 })
+      : await openOnSoftwareGpu(manifest, new Map(kernels.files.map(({ file, text }) => [file, text])));
   for (const { tensor: name, rule } of manifest.constants) {
     const tensor = manifest.tensors.find((candidate) => candidate.name === name);
     if (tensor !== undefined) device.write(name, ropeTable(rule, tensor));
