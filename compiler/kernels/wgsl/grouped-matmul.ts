@@ -118,7 +118,7 @@ export function planGroupedWgrad(planner: NodePlanner, request: GroupedWgradRequ
     said: {
       name: `${name}${narrowName([dY, x, out])}`,
       summary: "For each expert the product over its own rows; an expert without rows adds nothing.",
-      formula: `out[e, m, n] = Σ_r a[r, m] · b[r, n] over the rows r of expert e${isAdded ? " + out unless first" : ""}`,
+      formula: `out[e, m, n] = Σ_r a[r, m] · b[r, n] over the rows r of expert e${isAdded ? " + out unless first" : ""}, in ascending r`,
       source,
     },
     tile: way.text(" of one expert's matrix"),

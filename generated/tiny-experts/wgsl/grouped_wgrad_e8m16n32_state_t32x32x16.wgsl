@@ -1,6 +1,6 @@
 // grouped_wgrad_e8m16n32_state_t32x32x16: For each expert the product over its own rows; an expert without rows adds nothing.
 //
-// formula:  out[e, m, n] = Σ_r a[r, m] · b[r, n] over the rows r of expert e + out unless first
+// formula:  out[e, m, n] = Σ_r a[r, m] · b[r, n] over the rows r of expert e + out unless first, in ascending r
 // source:   grouped products: Gale et al., arXiv:2211.15841
 // operands: a      f32 rows of 16, 16 values apart
 //           b      f32 rows of 32, 32 values apart
