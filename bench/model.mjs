@@ -41,7 +41,10 @@ export async function openBuild({ kernels, manifest }, { device = "wasm", thread
     load("runtime/devices/node-dawn.js"),
   ]);
   const isSoftware = device === "webgpu:software";
-  const texts = new Map(kernels.map(({ file, text }) => [file, text]));
+  const { kernelTexts } = await load("compiler/emit/kernel-files.js");
+  const texts = new Map(
+    kernelTexts(kernels).map((/** @type {{ file: string, text: string }} */ { file, text }) => [file, text]),
+  );
   const readText = async (/** @type {string} */ file) => texts.get(file) ?? "";
   return openWebGpu(manifest, readText, { gpu: await openDawn({ isSoftware }), isSoftware });
 }

@@ -122,7 +122,7 @@ export interface ManifestKernel {
 }
 
 export interface ManifestVariant {
-  /** Features of the adapter, such as `subgroups`. */
+  /** Features of the adapter, such as `subgroups`, and of its language, such as `subgroup_id`. */
   readonly features: readonly string[];
   readonly file: string;
   readonly sha256: string;

@@ -16,7 +16,18 @@ export interface KernelFile {
   readonly text: string;
   readonly sha256: string;
   readonly kernel: Kernel;
+  /** Texts that do the same with more of what an adapter may have. */
+  readonly variants: readonly KernelVariant[];
 }
+
+export interface KernelVariant extends Pick<KernelFile, "file" | "text" | "sha256"> {
+  /** Of the adapter, or of its language. */
+  readonly features: readonly string[];
+}
+
+/** Every text of a list of kernels, with those of their variants. */
+export const kernelTexts = (kernels: readonly KernelFile[]): Pick<KernelFile, "file" | "text" | "sha256">[] =>
+  kernels.flatMap((kernel) => [kernel, ...kernel.variants]);
 
 export interface KernelFiles {
   readonly files: readonly KernelFile[];
@@ -37,9 +48,15 @@ export function renderKernels(plan: TargetPlan, spec: string): KernelFiles {
   const collection = new Collection(target);
   for (const program of plan.programs) for (const launch of program.waves.flat()) collection.add(launch);
   const files = collection.drafts.map(({ kernel, code, uses }): KernelFile => {
-    const text = `${headerText(kernel, uses, spec, { target, extension, mark })}\n${code}`;
-    const { name } = kernel.facts;
-    return { name, file: `${id}/${name}.${extension}`, text, sha256: sha256(text), kernel };
+    const header = headerText(kernel, uses, spec, { target, extension, mark });
+    const fileOf = (suffix: string, body: string) => {
+      const text = `${header}\n${body}`;
+      return { file: `${id}/${kernel.facts.name}${suffix}.${extension}`, text, sha256: sha256(text) };
+    };
+    const variants = collection.variantsOf(kernel).map(({ features, suffix, code: own }) => {
+      return { features, ...fileOf(suffix, own) };
+    });
+    return { name: kernel.facts.name, ...fileOf("", code), kernel, variants };
   });
   return { files, indexOf: (kernel) => collection.indexOf(kernel) };
 }
@@ -91,6 +108,16 @@ class Collection {
     ident(kernel.facts.name);
     const { template, view } = "target" in kernel ? wgslView(kernel) : wasmView(kernel);
     return this.#renderer.render(template, view);
+  }
+
+  /** With subgroups fewer threads meet where they add up what they have. */
+  variantsOf(
+    kernel: Kernel,
+  ): { readonly features: readonly string[]; readonly suffix: string; readonly code: string }[] {
+    if (!("target" in kernel && kernel.addsOverThreads)) return [];
+    const { template, view } = wgslView(kernel, true);
+    const code = this.#renderer.render(template, view);
+    return [{ features: ["subgroups", "subgroup_id"], suffix: ".subgroups", code }];
   }
 
   #push(draft: Draft): number {

@@ -31,12 +31,17 @@ export function targetManifest(plan: TargetPlan, kernels: KernelFiles): TargetMa
       tensor.rule === undefined ? [] : [{ tensor: tensor.name, rule: tensor.rule as RopeRule }],
     ),
     arenas: Object.fromEntries(plan.arenaBytes),
-    kernels: kernels.files.map(({ name, file, sha256, kernel }) => ({
+    kernels: kernels.files.map(({ name, file, sha256, kernel, variants }) => ({
       name,
       file,
       sha256,
       scratch: scratchOf(kernel),
       template: kernel.template,
+      ...(variants.length === 0
+        ? {}
+        : {
+            variants: variants.map(({ features, file: own, sha256: hash }) => ({ features, file: own, sha256: hash })),
+          }),
     })),
     ...(plan.target.name === "wasm" ? { module: "wasm/kernels.wasm" } : {}),
     programs: plan.programs.map((program) => programEntry(program, kernels)),

@@ -5,7 +5,7 @@ import type { Parameter } from "../model/parameters.ts";
 import { invariant } from "../source/diagnostic.ts";
 import { normalizeSpec } from "../spec/normalize.ts";
 import type { Spec } from "../spec/spec.ts";
-import type { KernelFile } from "./kernel-files.ts";
+import { type KernelFile, kernelTexts } from "./kernel-files.ts";
 import { manifestText } from "./manifest-text.ts";
 
 export interface OutputFile {
@@ -34,7 +34,7 @@ const manifestFile = (target: string): string => (target === "wasm" ? "manifest.
 export function textFiles(parts: BuildParts, others: readonly TargetParts[] = []): OutputFile[] {
   const targets = [...others, parts];
   return checked([
-    ...targets.flatMap(({ kernels }) => kernels.map(({ file, text }) => ({ path: file, content: text }))),
+    ...targets.flatMap(({ kernels }) => kernelTexts(kernels).map(({ file, text }) => ({ path: file, content: text }))),
     { path: "normalized.yaml", content: normalizeSpec(parts.spec) },
     ...targets.map(({ plan, manifest }) => ({
       path: manifestFile(plan.target.id),

@@ -38,7 +38,7 @@ export async function createPipelines(
   const wanted = [...wantedPipelines(manifest, resources)];
   const texts = await createModules(
     wanted.map(([, want]) => want),
-    resources.device,
+    resources,
     readText,
   );
   const pipelines = new Map<string, GPUComputePipeline>();
@@ -76,17 +76,17 @@ function wantedPipelines(manifest: Manifest, resources: GpuResources): Map<strin
 }
 
 /** The file of a kernel for a device: the first of its variants whose features are there, or the kernel's own. */
-function fileFor({ file, variants = [] }: ManifestKernel, { features }: GPUDevice): string {
+function fileFor({ file, variants = [] }: ManifestKernel, features: ReadonlySet<string>): string {
   return variants.find((variant) => variant.features.every((feature) => features.has(feature)))?.file ?? file;
 }
 
 /** Modules by kernel name; files with the same text share one. */
 async function createModules(
   wanted: readonly Wanted[],
-  device: GPUDevice,
+  { device, features }: GpuResources,
   readText: ReadText,
 ): Promise<ReadonlyMap<string, KernelText>> {
-  const files = [...new Set(wanted.map(({ kernel }) => fileFor(kernel, device)))];
+  const files = [...new Set(wanted.map(({ kernel }) => fileFor(kernel, features)))];
   const texts = new Map(await Promise.all(files.map(async (file) => [file, await readText(file)] as const)));
   const modules = new Map<string, GPUShaderModule>();
   // What is wrong with a module is told with its pipeline, by name and line.
@@ -97,7 +97,7 @@ async function createModules(
   await device.popErrorScope();
   const kernels = new Map<string, KernelText>();
   for (const { kernel } of wanted) {
-    const file = fileFor(kernel, device);
+    const file = fileFor(kernel, features);
     const text = texts.get(file) ?? "";
     const module = modules.get(text);
     if (module !== undefined) kernels.set(kernel.name, { file, text, module });

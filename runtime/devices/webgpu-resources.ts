@@ -27,6 +27,8 @@ const computeStage = 0x4;
 export const mapToRead = 0x1;
 
 export class GpuResources {
+  /** Of the device and of the language that it takes. */
+  readonly features: ReadonlySet<string>;
   readonly device: GPUDevice;
   readonly statistics: DeviceStatistics = {
     submits: 0,
@@ -41,9 +43,10 @@ export class GpuResources {
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   #bytes = 0;
 
-  constructor(device: GPUDevice, model: string) {
+  constructor(device: GPUDevice, model: string, language: Iterable<string>) {
     this.device = device;
     this.#model = model;
+    this.features = new Set([...device.features, ...language]);
   }
 
   /** Bytes of all buffers. */

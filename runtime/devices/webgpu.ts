@@ -47,7 +47,7 @@ export async function openWebGpu(
   const description = `${name}, ${describeAdapter(adapter.info)}`;
   const device = await requestDevice(adapter, manifest.name);
   const health = new GpuHealth(device, description);
-  const resources = new GpuResources(device, manifest.name);
+  const resources = new GpuResources(device, manifest.name, gpu.wgslLanguageFeatures);
   try {
     const memory = await allocate(manifest, resources, description);
     const timer = await GpuTimer.create(resources);

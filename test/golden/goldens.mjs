@@ -40,7 +40,7 @@ export async function goldenFiles(name, spec, { compile, compileFor, targets }, 
 
 /** @param {readonly import("../../compiler/compile.ts").Build[]} builds */
 function kernelList(builds) {
-  const kernels = builds.flatMap((build) => build.kernels);
+  const kernels = builds.flatMap((build) => build.kernels).flatMap((kernel) => [kernel, ...kernel.variants]);
   const lines = kernels.map(({ file, sha256 }) => `${sha256.slice(0, 16)}  ${file}`);
   return `${lines.sort((a, b) => (a.slice(18) < b.slice(18) ? -1 : 1)).join("\n")}\n`;
 }

@@ -2,7 +2,7 @@
 
 import { readdirSync } from "node:fs";
 import { expect, test } from "vitest";
-import { renderKernels } from "../../compiler/emit/kernel-files.ts";
+import { kernelTexts, renderKernels } from "../../compiler/emit/kernel-files.ts";
 import { elementCount } from "../../compiler/graph/types.ts";
 import { planTarget } from "../../compiler/kernels/program.ts";
 import { type TargetId, targetIds, targets } from "../../compiler/kernels/targets.ts";
@@ -28,7 +28,7 @@ function kernelsOf(graphs: readonly CaseGraph[], id: TargetId): Map<string, stri
   const target = targets[id];
   const tileOf = () => ({ tile: target.defaultTile, key: undefined });
   const plan = planTarget({ target, graphs: graphs.map(({ graph }) => graph), updates: new Set(), tileOf });
-  return new Map(renderKernels(plan, "case").files.map(({ file, text }) => [file, text]));
+  return new Map(kernelTexts(renderKernels(plan, "case").files).map(({ file, text }) => [file, text]));
 }
 
 /** Every target's kernels; of wgsl-soft those that are not as for other adapters. */

@@ -108,8 +108,12 @@ function goldenViews(compiledFor: readonly Target[]): Map<string, object[]> {
     const programs = buildPrograms(spec);
     for (const target of compiledFor) {
       for (const { kernel } of compileFor(target, spec, programs).kernels) {
-        const { template, view } = "target" in kernel ? wgslView(kernel) : wasmView(kernel);
-        views.set(template, [...(views.get(template) ?? []), view]);
+        const put = ({ template, view }: { readonly template: string; readonly view: object }) =>
+          views.set(template, [...(views.get(template) ?? []), view]);
+        if (!("target" in kernel)) put(wasmView(kernel));
+        else
+          for (const usesSubgroups of kernel.addsOverThreads ? [false, true] : [false])
+            put(wgslView(kernel, usesSubgroups));
       }
     }
   };

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { create, globals } from "webgpu";
 import { buildPrograms, compileFor, targets } from "../../compiler/compile.ts";
+import { kernelTexts } from "../../compiler/emit/kernel-files.ts";
 import { readSpecFile } from "../../compiler/spec/read.ts";
 
 /** Collected, it would take the process with it. */
@@ -38,7 +39,9 @@ test.each(specs)("%s", async (_, path, overrides) => {
   const programs = buildPrograms(spec);
   let checked = 0;
   for (const target of [targets.wgsl, targets["wgsl-soft"]]) {
-    for (const { name, file, text } of compileFor(target, spec, programs).kernels) {
+    const { kernels } = compileFor(target, spec, programs);
+    const texts = kernels.flatMap((kernel) => kernelTexts([kernel]).map((own) => ({ ...own, name: kernel.name })));
+    for (const { name, file, text } of texts) {
       device.pushErrorScope("validation");
       const module = device.createShaderModule({ code: text });
       device.createComputePipeline({ layout: "auto", compute: { module, entryPoint: name } });

@@ -7,7 +7,7 @@ import { gpu, soft } from "../../compiler/kernels/wgsl/index.ts";
 import type { Device } from "../../runtime/device.ts";
 import { expectConforming, graphsOf } from "./case-graphs.ts";
 import { opCases } from "./cases.ts";
-import { excess, openGraphs } from "./on-device.ts";
+import { excess, manifestOf, openGraphs } from "./on-device.ts";
 
 const all = opCases.flatMap((c, index) => graphsOf(c, index));
 
@@ -30,6 +30,28 @@ describe.each([
   });
 
   test.each(all.map((c) => [c.title, c] as const))("%s", (_, c) => expectConforming(device, c));
+});
+
+describe("where an adapter has no subgroups", () => {
+  let device: Device;
+  let chosen: ReadonlySet<string>;
+  beforeAll(async () => {
+    const graphs = all.map((c) => c.graph);
+    const { manifest } = await manifestOf(graphs, { target: gpu, keepsAll: true });
+    const hasVariants = ({ kernel }: { readonly kernel: number }) => manifest.kernels[kernel].variants !== undefined;
+    const programs = manifest.programs.filter(({ waves }) => waves.flat().some(hasVariants));
+    chosen = new Set(programs.map(({ name }) => name));
+    const own = graphs.filter(({ name }) => chosen.has(name));
+    device = await openGraphs(own, 2, { target: gpu, keepsAll: true, isPlain: true });
+  }, 300_000);
+  afterAll(async () => {
+    await device.close();
+  });
+
+  test("kernels that would use them compute what their ops mean", async () => {
+    expect(chosen.size).toBeGreaterThan(10);
+    for (const c of all.filter(({ graph }) => chosen.has(graph.name))) await expectConforming(device, c);
+  });
 });
 
 describe("products in tiles of the spec compute the same", () => {

@@ -1,7 +1,7 @@
 // Compiles graphs for a target and opens them on a device: what conformance tests of ops share.
 
 import { assemble } from "../../compiler/emit/assemble.ts";
-import { renderKernels } from "../../compiler/emit/kernel-files.ts";
+import { kernelTexts, renderKernels } from "../../compiler/emit/kernel-files.ts";
 import { targetManifest } from "../../compiler/emit/manifest.ts";
 import type { Graph } from "../../compiler/graph/graph.ts";
 import { elementCount, type TensorType } from "../../compiler/graph/types.ts";
@@ -19,6 +19,8 @@ interface PlanOptions {
   /** Every value keeps its place to the end, so that it can be read. */
   readonly keepsAll?: boolean;
   readonly tile?: MatmulTile;
+  /** Kernels as they are for adapters that have no more than they must. */
+  readonly isPlain?: boolean;
 }
 
 export async function manifestOf(
@@ -41,11 +43,13 @@ export async function manifestOf(
     serving: { sequences: 1, tokens: 1, pages: 1, page: 1, rowTile: 64 },
     parameters: [],
   };
-  return { manifest, module, texts: new Map(kernels.files.map(({ file, text }) => [file, text])) };
+  return { manifest, module, texts: new Map(kernelTexts(kernels.files).map(({ file, text }) => [file, text])) };
 }
 
 export async function openGraphs(graphs: readonly Graph[], threads = 2, options: PlanOptions = {}): Promise<Device> {
-  const { manifest, module, texts } = await manifestOf(graphs, options);
+  const { manifest: made, module, texts } = await manifestOf(graphs, options);
+  const kernels = made.kernels.map(({ variants: _, ...kernel }) => kernel);
+  const manifest = options.isPlain === true ? { ...made, kernels } : made;
   return (options.target ?? wasm) === wasm
     ? openWasm(manifest, module, { threads })
     : openOnSoftwareGpu(manifest, texts);

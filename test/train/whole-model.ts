@@ -3,7 +3,7 @@
 
 import { buildPrograms, countsOf, type Programs } from "../../compiler/compile.ts";
 import { assemble } from "../../compiler/emit/assemble.ts";
-import { renderKernels } from "../../compiler/emit/kernel-files.ts";
+import { kernelTexts, renderKernels } from "../../compiler/emit/kernel-files.ts";
 import { targetManifest } from "../../compiler/emit/manifest.ts";
 import { modelManifest } from "../../compiler/emit/model-manifest.ts";
 import type { Graph, Node, Value } from "../../compiler/graph/graph.ts";
@@ -51,7 +51,7 @@ export async function openWholeSpec(spec: Spec, target: Target = wasm): Promise<
   const device =
     target === wasm
       ? await openWasm(manifest, await assemble(kernels.files), { threads: 2 })
-      : await openOnSoftwareGpu(manifest, new Map(kernels.files.map(({ file, text }) => [file, text])));
+      : await openOnSoftwareGpu(manifest, new Map(kernelTexts(kernels.files).map(({ file, text }) => [file, text])));
   for (const { tensor: name, rule } of manifest.constants) {
     const tensor = manifest.tensors.find((candidate) => candidate.name === name);
     if (tensor !== undefined) device.write(name, ropeTable(rule, tensor));

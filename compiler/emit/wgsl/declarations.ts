@@ -16,6 +16,7 @@ import {
 import { ident } from "../comment.ts";
 
 export interface DeclarationsView {
+  readonly usesSubgroups: boolean;
   readonly name: string;
   readonly threads: number;
   readonly hasWords: boolean;
@@ -45,7 +46,10 @@ function accessorOf(use: WgslUse, name: string, array: string, dtype: WgslBindin
   }
 }
 
-export function declarationsView({ facts, bindings, scalars, counts, threads }: WgslKernel): DeclarationsView {
+export function declarationsView(
+  { facts, bindings, scalars, counts, threads }: WgslKernel,
+  usesSubgroups: boolean,
+): DeclarationsView {
   const own = bindings.filter(({ sameAs }) => sameAs === undefined);
   const variables = own.map(({ name, dtype }, index) => {
     const uses = bindings.filter((b) => b.name === name || b.sameAs === name).flatMap((b) => b.uses);
@@ -66,6 +70,7 @@ export function declarationsView({ facts, bindings, scalars, counts, threads }: 
   if (scalars.length > 0) all.push({ index: all.length, variable: "scalars", type: "array<f32>" });
   const words = [...counts, ...scalars].map((word) => memberName(ident(word)));
   return {
+    usesSubgroups,
     name: facts.name,
     threads,
     hasWords: words.length > 0,

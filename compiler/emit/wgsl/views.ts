@@ -11,10 +11,10 @@ export interface TemplateView {
   readonly view: object;
 }
 
-export function viewOf(kernel: WgslKernel): TemplateView {
+export function viewOf(kernel: WgslKernel, usesSubgroups = false): TemplateView {
   return {
     template: kernel.template,
-    view: { ...declarationsView(kernel), ...kernel.numbers, ...formulasView(kernel) },
+    view: { ...declarationsView(kernel, usesSubgroups), ...kernel.numbers, ...formulasView(kernel) },
   };
 }
 

@@ -105,6 +105,7 @@ export function planCombineDots(planner: NodePlanner, request: CombineDotsReques
     ],
     counts: [{ name: "tokens", count, what: "tokens" }],
     threads,
+    addsOverThreads: isShared,
     numbers: {
       ...{ topK, width, vectors, isShared, isRagged: width % 4 !== 0, placePitch: pitchOf(place) },
       ...{ rowsPitch: vectorPitch(rows), dYPitch: vectorPitch(dY), outPitch: pitchOf(dWeights) },

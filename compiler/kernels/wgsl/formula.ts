@@ -110,6 +110,7 @@ function launchFormula(planner: NodePlanner, binding: FormulaBinding, stored: St
       operands: operands.listOf(piece, pieces.length === 1),
       counts: [{ name: "rows", count, what: "rows" }],
       threads: isWorkgroup ? shape.threadsPerRow : mapThreads,
+      addsOverThreads: isWorkgroup,
       numbers: {},
       formulas: { kind: "rows", rows: { plan, lanes: lanes.size, groups, inputs, outputs, ...shape } },
       tiles: [

@@ -28,6 +28,8 @@ export interface WgslKernel {
   readonly counts: readonly string[];
   /** Invocations of a workgroup. */
   readonly threads: number;
+  /** Whether threads of a workgroup add up what they have: with subgroups they need fewer barriers. */
+  readonly addsOverThreads: boolean;
   /** Constants and conditions of the template. */
   readonly numbers: WgslNumbers;
   readonly formulas: WgslFormulas;

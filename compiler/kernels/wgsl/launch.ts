@@ -32,6 +32,8 @@ export interface WgslLaunch {
   readonly operands: readonly WgslOperand[];
   readonly counts: readonly WgslCount[];
   readonly threads: number;
+  /** Whether they add up what they have by `parts/sharing.hbs`; not, unless said. */
+  readonly addsOverThreads?: boolean;
   readonly numbers: WgslNumbers;
   readonly formulas?: WgslFormulas;
   /** Workgroups. */
@@ -93,7 +95,7 @@ function kernelOf(
   bindings: readonly WgslBinding[],
   scalars: readonly WgslOperand[],
 ): WgslKernel {
-  const { template, said, tile, counts, threads, numbers, formulas = nothing } = launch;
+  const { template, said, tile, counts, threads, numbers, addsOverThreads = false, formulas = nothing } = launch;
   const names = { scalars: scalars.map(({ name }) => name), counts: counts.map(({ name }) => name) };
   const name = typeof said === "string" ? said : said.name;
   const facts = JSON.stringify([template, name, tile, bindings, names, threads, numbers]);
@@ -104,6 +106,7 @@ function kernelOf(
     bindings,
     ...names,
     threads,
+    addsOverThreads,
     numbers,
     formulas,
   }));

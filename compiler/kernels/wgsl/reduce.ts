@@ -72,7 +72,7 @@ function planPartialSums(
   launchWgsl(planner, {
     template: "reduce-partial",
     said: {
-      name: `${squares ? "sum_squares" : "sum"}_w${width}p${parts}${formatsName(x)}`,
+      name: `${squares ? "sum_squares" : "sum"}_w${width}p${parts}${x.type.dims.length < 2 ? "_vector" : ""}${formatsName(x)}`,
       summary: `Adds the ${squares ? "squares of the " : ""}elements of each chunk; 0 behind the last one.`,
       formula: `parts[chunk] = Σ ${element} over ${4 * chunk} elements`,
       source: "sums in chunks that depend on shape alone",
@@ -84,6 +84,7 @@ function planPartialSums(
     ],
     counts: [{ name: "rows", count: rows, what: "rows" }],
     threads: isShared ? sharedThreads : mapThreads,
+    addsOverThreads: isShared,
     numbers: {
       ...{ squares, isShared, width, vectors: Math.ceil(width / 4), pitch: pitchOfRows(x), chunk, parts, room },
       isRagged: width % 4 !== 0,
@@ -117,6 +118,7 @@ function finishReduce(planner: NodePlanner, request: ReduceRequest, partials: Pl
     ],
     counts: [{ name: "parts", count: fixed(total / 4), what: "vectors of partial sums" }],
     threads: isShared ? sharedThreads : 1,
+    addsOverThreads: isShared,
     numbers: { root, isShared },
     tiles: [{ count: fixed(1), per: 1 }],
     flops: total,
