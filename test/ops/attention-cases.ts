@@ -265,6 +265,8 @@ export function pagedCases(): OpCase[] {
     { heads: 6, kvHeads: 1, keyDim: 21, valueDim: 9 },
     { heads: 5, kvHeads: 1, keyDim: 3, valueDim: 17, hasSinks: true },
     { heads: 16, kvHeads: 2, keyDim: 4, valueDim: 20 },
+    // More channels than a workgroup has in its memory, and more vectors of values than it has threads.
+    { heads: 2, kvHeads: 1, keyDim: 40, valueDim: 520 },
   ];
   const short = ["k <= q", "k <= q && q - k < 6"];
   const long = ["k <= q", "k <= q && q - k < 60"];
