@@ -152,7 +152,13 @@ export function attentionCases(): OpCase[] {
   const others = uneven.flatMap((size, i) =>
     ["k <= q", masks[1], masks[4]].map((mask, j) => attentionCase(size, scores[(i * j) % scores.length], mask)),
   );
-  return [...ordinary, ...others, ...large.map(([score, mask]) => attentionCase(sizes[4], score, mask))];
+  // Enough sequences that workgroups of wgsl own as many rows as they can, and half as many.
+  const many: readonly AttentionSize[] = [
+    { sequences: 16, sequence: 70, heads: 8, kvHeads: 8, headDim: 4 },
+    { sequences: 16, sequence: 70, heads: 4, kvHeads: 2, headDim: 4 },
+  ];
+  const shared = many.map((size) => attentionCase(size, scores[0], masks[1]));
+  return [...ordinary, ...others, ...shared, ...large.map(([score, mask]) => attentionCase(sizes[4], score, mask))];
 }
 
 interface AttentionSize {
@@ -259,6 +265,8 @@ export function pagedCases(): OpCase[] {
     { heads: 6, kvHeads: 1, keyDim: 21, valueDim: 9 },
     { heads: 5, kvHeads: 1, keyDim: 3, valueDim: 17, hasSinks: true },
     { heads: 16, kvHeads: 2, keyDim: 4, valueDim: 20 },
+    // More channels than a workgroup has in its memory, and more vectors of values than it has threads.
+    { heads: 2, kvHeads: 1, keyDim: 40, valueDim: 520 },
   ];
   const short = ["k <= q", "k <= q && q - k < 6"];
   const long = ["k <= q", "k <= q && q - k < 60"];

@@ -10,20 +10,15 @@ import {
   formatsName,
   type HeadOperand,
   headsOf,
-  keyBlock,
-  otherBlock,
-  ownBlock,
-  ownThreads,
   pairsOf,
-  queryBlock,
   readElements,
   readHeads,
   shapeName,
   shapeNumbers,
-  sharedThreads,
   storedHeads,
   writeHeads,
 } from "./attention-operands.ts";
+import { keysShare, ownThreads, queriesShare, type Sequences, type Share } from "./attention-shares.ts";
 import { launchWgsl, type WgslOperand } from "./launch.ts";
 
 /** What the launches of the backward pass share. */
@@ -37,7 +32,6 @@ interface Backward {
   readonly statistics: PlannedTensor;
   readonly documents: readonly WgslOperand[];
   readonly suffix: string;
-  readonly isShared: boolean;
 }
 
 export function planAttentionBackward(planner: NodePlanner, request: AttentionBackwardRequest): void {
@@ -56,20 +50,16 @@ export function planAttentionBackward(planner: NodePlanner, request: AttentionBa
     ? [readElements("documents", planner.input(request.documents))]
     : [];
   const suffix = `${shapeName(request)}_t${request.sequence}`;
-  const backward: Backward = {
-    request,
-    q,
-    k,
-    v,
-    dOut,
-    statistics,
-    documents,
-    suffix,
-    isShared: planner.target.profile === "gpu",
-  };
+  const sequences: Sequences = { shape: request, sequence: request.sequence, rows };
+  const backward: Backward = { request, q, k, v, dOut, statistics, documents, suffix };
   launchStatistics(planner, backward);
-  launchQueries(planner, backward);
-  launchKeys(planner, backward);
+  launchGradient(planner, backward, "queries", queriesShare(planner.target, "attention-queries", sequences), [
+    { name: "d_q", of: "queries", tensor: planner.output(request.dQ), channels: keyDim },
+  ]);
+  launchGradient(planner, backward, "keys", keysShare(planner.target, "attention-keys", sequences), [
+    { name: "d_k", of: "keys", tensor: planner.output(request.dK), channels: keyDim },
+    { name: "d_v", of: "keys", tensor: planner.output(request.dV), channels: valueDim },
+  ]);
 }
 
 /** Brings together what every query's pairs need of it: its log-sum-exp, and delta = out · d_out. */
@@ -105,87 +95,45 @@ function launchStatistics(planner: NodePlanner, { request, dOut, statistics, suf
   });
 }
 
-/** The numbers and formulas of both gradient kernels. */
-const gradientParts = (
-  { request, q, k, v, dOut, statistics, documents, isShared }: Backward,
-  writes: readonly HeadOperand[],
-) => ({
-  operands: [
-    ...[q, k, v].map(readHeads),
-    ...documents,
-    readHeads(dOut),
-    readElements("statistics", statistics),
-    ...writes.map(writeHeads),
-  ],
-  counts: [{ name: "rows", count: fixed(rowsOf(q.tensor.type)), what: "rows" }],
-  threads: isShared ? sharedThreads : ownThreads,
-  numbers: {
-    ...shapeNumbers(request),
-    ...(isShared ? { ownBlock, otherBlock } : {}),
-    sequence: request.sequence,
-    statisticsPitch: pitchOf(statistics),
-  },
-  formulas: {
-    kind: "pairs",
-    pairs: pairsOf(request, {
-      positions: request.sequence,
-      readsDocuments: documents.length > 0,
-      hasGradient: true,
-      operands: headsOf([q, k, v, dOut], writes),
-      owns: isShared ? writes[0].of : undefined,
-      elementary: ["exp4"],
-    }),
-  } as const,
-});
-
-function launchQueries(planner: NodePlanner, backward: Backward): void {
-  const { request, q, k, v, dOut, suffix, isShared } = backward;
-  const { sequence, heads, kvHeads } = request;
-  const rows = rowsOf(q.tensor.type);
-  const { operand: dQ, finish } = storedHeads(planner, {
-    name: "d_q",
-    of: "queries",
-    tensor: planner.output(request.dQ),
-    channels: request.keyDim,
-  });
-  const parts = gradientParts(backward, [dQ]);
-  launchWgsl(planner, {
-    ...parts,
-    template: isShared ? "attention-queries-tile" : "attention-queries-thread",
-    said: `attention_backward_queries_${suffix}${formatsName([q, k, v, dOut, dQ].map((o) => o.tensor))}`,
-    tile: isShared
-      ? `${ownBlock} queries of the heads that share a key-value head per workgroup, in blocks of ${otherBlock} keys`
-      : `one head of one query per thread, in blocks of ${keyBlock} keys`,
-    numbers: { ...parts.numbers, ...(isShared ? {} : { keyBlock }) },
-    tiles: isShared
-      ? [{ count: fixed((rows / sequence) * kvHeads * Math.ceil((sequence * heads) / kvHeads / ownBlock)), per: 1 }]
-      : [{ count: fixed(rows), times: heads, per: ownThreads }],
-    flops: planner.op.flops(planner.node) / 2,
-  });
-  finish();
-}
-
-function launchKeys(planner: NodePlanner, backward: Backward): void {
-  const { request, q, k, v, dOut, suffix, isShared } = backward;
-  const { sequence, kvHeads, keyDim, valueDim } = request;
-  const stored = [
-    { name: "d_k", of: "keys" as const, tensor: planner.output(request.dK), channels: keyDim },
-    { name: "d_v", of: "keys" as const, tensor: planner.output(request.dV), channels: valueDim },
-  ].map((operand) => storedHeads(planner, operand));
+/** Launches one of both gradient kernels. */
+function launchGradient(
+  planner: NodePlanner,
+  { request, q, k, v, dOut, statistics, documents, suffix }: Backward,
+  what: "queries" | "keys",
+  { owns, block, ...share }: Share,
+  gradients: readonly HeadOperand[],
+): void {
+  const stored = gradients.map((operand) => storedHeads(planner, operand));
   const writes = stored.map(({ operand }) => operand);
-  const parts = gradientParts(backward, writes);
-  const sequences = rowsOf(q.tensor.type) / sequence;
+  const reads = [q, k, v, dOut];
   launchWgsl(planner, {
-    ...parts,
-    template: isShared ? "attention-keys-tile" : "attention-keys-thread",
-    said: `attention_backward_keys_${suffix}${formatsName([q, k, v, dOut, ...writes].map((o) => o.tensor))}`,
-    tile: isShared
-      ? `${ownBlock} keys of one head per workgroup, in blocks of ${otherBlock} queries`
-      : `four keys of one head per thread, in blocks of ${queryBlock} queries`,
-    numbers: { ...parts.numbers, ...(isShared ? {} : { queryBlock }) },
-    tiles: isShared
-      ? [{ count: fixed(sequences * kvHeads * Math.ceil(sequence / ownBlock)), per: 1 }]
-      : [{ count: fixed(sequences * Math.ceil(sequence / 4)), times: kvHeads, per: ownThreads }],
+    ...share,
+    said: `attention_backward_${what}_${suffix}${formatsName([...reads, ...writes].map((o) => o.tensor))}`,
+    operands: [
+      ...[q, k, v].map(readHeads),
+      ...documents,
+      readHeads(dOut),
+      readElements("statistics", statistics),
+      ...writes.map(writeHeads),
+    ],
+    counts: [{ name: "rows", count: fixed(rowsOf(q.tensor.type)), what: "rows" }],
+    numbers: {
+      ...shapeNumbers(request),
+      ...share.numbers,
+      sequence: request.sequence,
+      statisticsPitch: pitchOf(statistics),
+    },
+    formulas: {
+      kind: "pairs",
+      pairs: pairsOf(request, {
+        positions: request.sequence,
+        readsDocuments: documents.length > 0,
+        hasGradient: true,
+        operands: headsOf(reads, writes),
+        owns,
+        elementary: ["exp4"],
+      }),
+    },
     flops: planner.op.flops(planner.node) / 2,
   });
   for (const { finish } of stored) finish();

@@ -7,17 +7,6 @@ import { throughF32 } from "./convert.ts";
 import type { WgslHeads, WgslPairs } from "./kernels.ts";
 import type { WgslOperand } from "./launch.ts";
 
-/** Keys that share one maximum, and queries that meet keys as one block: part of the result's bits. */
-export const keyBlock = 64;
-export const queryBlock = 32;
-/** Invocations of a workgroup where each works for itself. */
-export const ownThreads = 64;
-
-/** Rows that a workgroup owns where threads share, and those that it meets at a time: 4 x 4 per thread, see attend-tile.hbs. */
-export const ownBlock = 64;
-export const otherBlock = 32;
-export const sharedThreads = ownBlock * 2;
-
 export type AttentionShape = Pick<AttentionRequest, "heads" | "kvHeads" | "keyDim" | "valueDim" | "scale" | "formulas">;
 
 /** An operand whose rows are vectors of `channels` channels for each head. */

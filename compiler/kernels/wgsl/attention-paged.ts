@@ -1,7 +1,7 @@
 // Plans attention over the pages of a cache for wgsl: a thread per head of a new token; or, where threads share, a workgroup
 // per block of new tokens, and for tokens that come one at a time several workgroups that part the keys among themselves.
 
-import { dim, tensor, widthOf } from "../../graph/types.ts";
+import { dim, rowsOf, tensor, widthOf } from "../../graph/types.ts";
 import type { PagedAttentionRequest } from "../../ops/skeletons.ts";
 import type { Count, PlannedTensor } from "../plan.ts";
 import { type NodePlanner, pitchOf, rowCount } from "../planner.ts";
@@ -10,20 +10,16 @@ import {
   formatsName,
   type HeadOperand,
   headsOf,
-  keyBlock,
-  otherBlock,
-  ownBlock,
-  ownThreads,
   pairsOf,
   readElements,
   readHeads,
   shapeName,
   shapeNumbers,
-  sharedThreads,
   sinksOf,
   storedHeads,
   writeHeads,
 } from "./attention-operands.ts";
+import { keyBlock, mostOwn, otherBlock, ownThreads, sharedText, threadsOf } from "./attention-shares.ts";
 import type { WgslPairs } from "./kernels.ts";
 import { launchWgsl, type WgslOperand } from "./launch.ts";
 
@@ -131,11 +127,11 @@ function launchTiles(planner: NodePlanner, paged: Paged): void {
     ...parts,
     template: "attention-paged-tile",
     said: `attention_paged_${suffix}${sinks.suffix}${formatsOf(paged)}`,
-    tile: `${ownBlock} queries of the heads that share a key-value head per workgroup, in blocks of ${otherBlock} keys`,
+    tile: sharedText(`${mostOwn} queries of the heads that share a key-value head`, "keys"),
     operands: [...[q, k, v].map(readHeads), positions, pageTable, rowTiles, ...sinks.operands, writeHeads(out)],
-    threads: sharedThreads,
-    numbers: { ...numbers, ownBlock, otherBlock, hasSinks: sinks.hasSinks, isPaged: true },
-    tiles: [{ count: tiles, times: kvHeads * Math.ceil((queryChunk * heads) / kvHeads / ownBlock), per: 1 }],
+    threads: threadsOf(mostOwn),
+    numbers: { ...numbers, ownBlock: mostOwn, otherBlock, hasSinks: sinks.hasSinks, isPaged: true },
+    tiles: [{ count: tiles, times: kvHeads * Math.ceil((queryChunk * heads) / kvHeads / mostOwn), per: 1 }],
     flops: planner.op.flops(planner.node),
   });
 }
@@ -149,7 +145,8 @@ function launchSplits(planner: NodePlanner, paged: Paged): void {
   const splitKeys = Math.ceil(positionCount / mostSplits / splitBlock) * splitBlock;
   const splits = Math.ceil(positionCount / splitKeys);
   // At most one row tile of a sequence has a single row.
-  const rows = dim("sequences*heads", (pageTable.tensor.type.dims[0]?.size ?? 1) * heads);
+  const sequences = pageTable.tensor.type.dims[0]?.size ?? 1;
+  const rows = dim("sequences*heads", sequences * heads);
   const partials = planner.workspace(tensor("f32", rows, dim("splits", splits * (valueVectors + 1) * 4)));
   const { numbers, ...parts } = partsOf(paged, { owns: undefined, writes: [], elementary: ["exp4"] });
   launchWgsl(planner, {
@@ -172,7 +169,7 @@ function launchSplits(planner: NodePlanner, paged: Paged): void {
     threads: splitThreads,
     numbers: { ...numbers, splitKeys, splits, columns: Math.min(valueVectors, splitThreads) },
     tiles: [{ count: tiles, times: kvHeads * Math.ceil(heads / kvHeads / 4) * splits, per: 1 }],
-    flops: planner.op.flops(planner.node),
+    flops: (planner.op.flops(planner.node) / rowsOf(q.tensor.type)) * sequences,
   });
   launchCombine(planner, paged, { partials, splitKeys, splits, valueVectors });
 }

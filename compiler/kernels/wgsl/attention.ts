@@ -7,25 +7,20 @@ import { fixed, type NodePlanner, pitchOf } from "../planner.ts";
 import {
   formatsName,
   headsOf,
-  keyBlock,
-  otherBlock,
-  ownBlock,
-  ownThreads,
   pairsOf,
   readElements,
   readHeads,
   shapeName,
   shapeNumbers,
-  sharedThreads,
   sinksOf,
   storedHeads,
   writeHeads,
 } from "./attention-operands.ts";
+import { queriesShare } from "./attention-shares.ts";
 import { launchWgsl } from "./launch.ts";
 
 export function planAttention(planner: NodePlanner, request: AttentionRequest): void {
-  const { sequence, heads, kvHeads, keyDim, valueDim } = request;
-  const isShared = planner.target.profile === "gpu";
+  const { sequence, keyDim, valueDim } = request;
   const q = { name: "q", of: "queries", tensor: planner.input(request.q), channels: keyDim } as const;
   const k = { name: "k", of: "keys", tensor: planner.input(request.k), channels: keyDim } as const;
   const v = { name: "v", of: "keys", tensor: planner.input(request.v), channels: valueDim } as const;
@@ -40,16 +35,11 @@ export function planAttention(planner: NodePlanner, request: AttentionRequest): 
   const hasDocuments = readsDocuments(request.formulas.mask);
   const rows = rowsOf(q.tensor.type);
   const formats = formatsName([q.tensor, k.tensor, v.tensor, out.tensor]);
-  noteBlocks(planner, request, sequence, {
-    queries: isShared ? Math.ceil((ownBlock * kvHeads) / heads) : 1,
-    keys: isShared ? otherBlock : keyBlock,
-  });
+  const { block, owns, ...share } = queriesShare(planner.target, "attention", { shape: request, sequence, rows });
+  noteBlocks(planner, request, sequence, block);
   launchWgsl(planner, {
-    template: isShared ? "attention-tile" : "attention-thread",
+    ...share,
     said: `attention_${shapeName(request)}_t${sequence}${sinks.suffix}${formats}`,
-    tile: isShared
-      ? `${ownBlock} queries of the heads that share a key-value head per workgroup, in blocks of ${otherBlock} keys`
-      : `one head of one query per thread, in blocks of ${keyBlock} keys`,
     operands: [
       ...[q, k, v].map(readHeads),
       ...(hasDocuments ? [readElements("documents", planner.input(request.documents))] : []),
@@ -58,11 +48,10 @@ export function planAttention(planner: NodePlanner, request: AttentionRequest): 
       { name: "log_sum_exp", tensor: logSumExp, access: "write", uses: ["put"] },
     ],
     counts: [{ name: "rows", count: fixed(rows), what: "rows" }],
-    threads: isShared ? sharedThreads : ownThreads,
     numbers: {
       ...shapeNumbers(request),
+      ...share.numbers,
       sequence,
-      ...(isShared ? { ownBlock, otherBlock } : { keyBlock }),
       hasSinks: sinks.hasSinks,
       isPaged: false,
       logSumExpPitch: pitchOf(logSumExp),
@@ -74,13 +63,10 @@ export function planAttention(planner: NodePlanner, request: AttentionRequest): 
         readsDocuments: hasDocuments,
         hasGradient: false,
         operands: headsOf([q, k, v], [out]),
-        owns: isShared ? "queries" : undefined,
-        elementary: isShared ? ["exp4", "log1"] : ["exp4", "exp1", "log1"],
+        owns,
+        elementary: owns === undefined ? ["exp4", "exp1", "log1"] : ["exp4", "log1"],
       }),
     },
-    tiles: isShared
-      ? [{ count: fixed((rows / sequence) * kvHeads * Math.ceil((sequence * heads) / kvHeads / ownBlock)), per: 1 }]
-      : [{ count: fixed(rows), times: heads, per: ownThreads }],
     flops: planner.op.flops(planner.node),
   });
   finish();

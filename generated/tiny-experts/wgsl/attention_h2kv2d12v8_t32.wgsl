@@ -8,7 +8,7 @@
 //           out          f32 rows of 16, 16 values apart
 //           log_sum_exp  f32 rows of 2, 4 values apart
 //           rows         u32, rows of this run
-// tile:     64 queries of the heads that share a key-value head per workgroup, in blocks of 32 keys
+// tile:     16 queries of the heads that share a key-value head per workgroup, in blocks of 32 keys; slices of 32 channels are in workgroup memory
 // chosen:   online softmax over blocks of keys: no score leaves the block
 // used by:  layers[0..2].attention.core fprop (model.attention)
 //           mtp[0].attention.core fprop (model.attention)
@@ -132,11 +132,11 @@ fn visible_pairs(q_low: i32, q_high: i32, k_low: i32, k_high: i32, head_low: i32
 
 const KV_HEADS = HEADS / GROUP_HEADS;
 /// Rows of the block that a workgroup owns, and of those that it meets; a thread has 4 x 4 pairs of them.
-const OWN = 64u;
+const OWN = 16u;
 const OTHER = 32u;
 /// Threads side by side. Each has four rows of the other block that are LANES apart, so that neighbours read neighbours.
 const LANES = 8u;
-const THREADS = 128u;
+const THREADS = 32u;
 /// From row to row of `other`: odd, so that the rows that neighbours read lie in different banks.
 const PITCH = LANES + 1u;
 /// Slices of LANES vectors, which are all of a head's channels that are in workgroup memory at a time.
@@ -327,6 +327,7 @@ fn attend(queries: Rows, position: u32, origin: u32, count: u32, thread: u32) {
     if (visible_here == NONE) {
       continue;
     }
+    // Zeros are written out: not every compiler clears a variable of a loop again.
     var products = mat4x4f();
     for (var slice = 0u; slice < KEY_SLICES; slice++) {
       // Everybody is done with what was staged before.
@@ -385,7 +386,7 @@ fn attend(queries: Rows, position: u32, origin: u32, count: u32, thread: u32) {
 /// Blocks of a sequence's queries with the heads that share a head of keys and values.
 const BLOCKS = (SEQUENCE * GROUP_HEADS + OWN - 1u) / OWN;
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(32)
 fn attention_h2kv2d12v8_t32(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,

@@ -9,7 +9,7 @@
 //           statistics  f32 rows of 4, 4 values apart
 //           d_q         f32 rows of 32, 32 values apart
 //           rows        u32, rows of this run
-// tile:     64 queries of the heads that share a key-value head per workgroup, in blocks of 32 keys
+// tile:     16 queries of the heads that share a key-value head per workgroup, in blocks of 32 keys; slices of 32 channels are in workgroup memory
 // chosen:   a tile owns all rows of one group of heads in one sequence, so nothing is summed across tiles
 // used by:  layers[0..1].attention.core dgrad (model.attention)
 // spec:     tiny
@@ -130,11 +130,11 @@ fn visible_pairs(q_low: i32, q_high: i32, k_low: i32, k_high: i32, head_low: i32
 
 const KV_HEADS = HEADS / GROUP_HEADS;
 /// Rows of the block that a workgroup owns, and of those that it meets; a thread has 4 x 4 pairs of them.
-const OWN = 64u;
+const OWN = 16u;
 const OTHER = 32u;
 /// Threads side by side. Each has four rows of the other block that are LANES apart, so that neighbours read neighbours.
 const LANES = 8u;
-const THREADS = 128u;
+const THREADS = 32u;
 /// From row to row of `other`: odd, so that the rows that neighbours read lie in different banks.
 const PITCH = LANES + 1u;
 /// Slices of LANES vectors, which are all of a head's channels that are in workgroup memory at a time.
@@ -290,7 +290,7 @@ fn slopes_of(products: mat4x4f, value_products: mat4x4f, queries: Rows, keys: Ro
   return slopes;
 }
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(32)
 fn attention_backward_queries_h2kv1d16_t32(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,

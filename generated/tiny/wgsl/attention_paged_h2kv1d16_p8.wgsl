@@ -10,7 +10,7 @@
 //           row_tiles   i32 rows of 4, 4 values apart
 //           out         f32 rows of 32, 32 values apart
 //           tiles       u32, row tiles of this run
-// tile:     64 queries of the heads that share a key-value head per workgroup, in blocks of 32 keys
+// tile:     64 queries of the heads that share a key-value head per workgroup, in blocks of 32 keys; slices of 32 channels are in workgroup memory
 // chosen:   the same blocks as the sequence form, so both give the same bits
 // used by:  layers[0..1].attention.core fprop (model.attention)
 // spec:     tiny
@@ -367,6 +367,7 @@ fn attend(queries: Rows, position: u32, origin: u32, count: u32, thread: u32) {
       continue;
     }
     stage_slots(keys, thread);
+    // Zeros are written out: not every compiler clears a variable of a loop again.
     var products = mat4x4f();
     for (var slice = 0u; slice < KEY_SLICES; slice++) {
       // Everybody is done with what was staged before.

@@ -1,30 +1,32 @@
-// attention_h4kv2d6_t23_5d08b125: Softmax attention with grouped keys and values; a row with nothing visible yields zeros.
+// attention_paged_h4kv2d6_p5_41883ba5: Attention of new tokens over cached keys and values, by the blocks of the sequence form.
 //
-// formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = ((k <= q) && ((q - k) < 8)) && same_document; out = softmax_k(score where visible) · v; log_sum_exp kept for the backward pass
-// source:   Vaswani et al., arXiv:1706.03762; groups: Ainslie et al., arXiv:2305.13245; blocks: Dao et al., arXiv:2205.14135
-// operands: q            f32 rows of 24, 24 values apart
-//           k            f32 rows of 12, 12 values apart
-//           v            f32 rows of 12, 12 values apart
-//           documents    i32 vector
-//           out          f32 rows of 24, 24 values apart
-//           log_sum_exp  f32 rows of 4, 4 values apart
-//           rows         u32, rows of this run
-// tile:     64 queries of the heads that share a key-value head per workgroup, in blocks of 32 keys
-// chosen:   online softmax over blocks of keys: no score leaves the block
+// formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = ((k <= q) && ((q - k) < 8)) && same_document; out = softmax_k(score where visible) · v over the pages of the row's sequence
+// source:   Kwon et al., arXiv:2309.06180
+// operands: q           f32 rows of 24, 24 values apart
+//           k           f32 rows of 12, 12 values apart
+//           v           f32 rows of 12, 12 values apart
+//           positions   i32 vector
+//           page_table  i32 rows of 10, 12 values apart
+//           row_tiles   i32 rows of 4, 4 values apart
+//           out         f32 rows of 24, 24 values apart
+//           tiles       u32, row tiles of this run
+// tile:     64 queries of the heads that share a key-value head per workgroup, in blocks of 32 keys; slices of 32 channels are in workgroup memory
+// chosen:   the same blocks as the sequence form, so both give the same bits
 // used by:  layers[1].attention.core fprop (model.attention)
 // spec:     tiny-formulas
-// template: templates/wgsl/attention-tile.wgsl.hbs
+// template: templates/wgsl/attention-paged-tile.wgsl.hbs
 struct Words {
-  rows: u32,
+  tiles: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> q: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> k: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> v: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> documents: array<i32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
-@group(0) @binding(5) var<storage, read_write> log_sum_exp: array<f32>;
-@group(0) @binding(6) var<uniform> words: Words;
+@group(0) @binding(3) var<storage, read_write> positions: array<i32>;
+@group(0) @binding(4) var<storage, read_write> page_table: array<i32>;
+@group(0) @binding(5) var<storage, read_write> row_tiles: array<i32>;
+@group(0) @binding(6) var<storage, read_write> out: array<f32>;
+@group(0) @binding(7) var<uniform> words: Words;
 
 fn q_at(i: u32) -> f32 {
   return q[i / 4u][i % 4u];
@@ -38,16 +40,20 @@ fn v_at(i: u32) -> f32 {
   return v[i / 4u][i % 4u];
 }
 
-fn documents_at(i: u32) -> i32 {
-  return documents[i];
+fn positions_at(i: u32) -> i32 {
+  return positions[i];
+}
+
+fn page_table_at(i: u32) -> i32 {
+  return page_table[i];
+}
+
+fn row_tiles_at(i: u32) -> i32 {
+  return row_tiles[i];
 }
 
 fn put_out(i: u32, value: f32) {
   out[i] = value;
-}
-
-fn put_log_sum_exp(i: u32, value: f32) {
-  log_sum_exp[i] = value;
 }
 
 /// A question to the bits: compilers may assume that there is no NaN.
@@ -278,50 +284,60 @@ fn add_weighted(result: mat4x4f, x: u32, y: u32) -> mat4x4f {
   return sum;
 }
 
-const SEQUENCE = 23u;
+/// The most rows of a row tile.
+const TILE_ROWS = 64u;
+/// Slots of a page.
+const PAGE = 5u;
 
-fn key_row(rows: Rows, n: u32) -> u32 {
-  return rows.origin + n;
+/// Where a key of a sequence lies in the cache.
+fn slot_of(sequence: u32, key: u32) -> u32 {
+  return u32(page_table_at(sequence * 12u + key / PAGE)) * PAGE + key % PAGE;
 }
 
-var<workgroup> own_documents: array<i32, OWN>;
-var<workgroup> other_documents: array<i32, OTHER>;
-/// Least and greatest of the own documents.
-var<workgroup> own_range: vec2i;
-var<workgroup> visible: u32;
+/// Rows of new tokens of one sequence, that see its first `keys` positions.
+struct RowTile {
+  sequence: u32,
+  first_row: u32,
+  rows: u32,
+  keys: u32,
+  position: u32,
+}
 
-fn stage_documents(rows: Rows, thread: u32) {
-  if (thread < OWN) {
-    own_documents[thread] = documents_at(query_row(rows, min(rows.first + thread, rows.last)));
-  }
-  // One thread reads what others have written.
-  workgroupBarrier();
+var<workgroup> row_tile_of_group: RowTile;
+
+/// The same for all threads, which wait for each other in loops over its keys.
+fn row_tile_at(index: u32, thread: u32) -> RowTile {
   if (thread == 0u) {
-    var range = vec2i(own_documents[0]);
-    for (var i = 1u; i < OWN; i++) {
-      range = vec2i(min(range.x, own_documents[i]), max(range.y, own_documents[i]));
-    }
-    own_range = range;
+    let fields = index * 4u;
+    let first_row = u32(row_tiles_at(fields + 1u));
+    row_tile_of_group = RowTile(
+      u32(row_tiles_at(fields)),
+      first_row,
+      u32(row_tiles_at(fields + 2u)),
+      u32(row_tiles_at(fields + 3u)),
+      u32(positions_at(first_row)),
+    );
   }
+  return workgroupUniformLoad(&row_tile_of_group);
+}
+
+/// Where the keys of the other block lie.
+var<workgroup> slots: array<u32, OTHER>;
+
+/// Looks the block's slots up, once for all slices; a barrier must follow.
+fn stage_slots(keys: Rows, thread: u32) {
+  if (thread < OTHER) {
+    slots[thread] = slot_of(keys.origin, min(keys.first + thread, keys.last));
+  }
+}
+
+fn key_row(keys: Rows, n: u32) -> u32 {
+  return slots[n - keys.first];
 }
 
 /// How many pairs of two blocks there are to see: the same for all threads.
 fn block_visibility(queries: Rows, keys: Rows, position: u32, thread: u32) -> u32 {
-  if (thread < OTHER) {
-    other_documents[thread] = documents_at(key_row(keys, min(keys.first + thread, keys.last)));
-  }
-  // One thread reads what others have written.
-  workgroupBarrier();
-  if (thread == 0u) {
-    var range = vec2i(other_documents[0]);
-    for (var i = 1u; i < OTHER; i++) {
-      range = vec2i(min(range.x, other_documents[i]), max(range.y, other_documents[i]));
-    }
-    let may = own_range.x <= range.y && range.x <= own_range.y;
-    let must = own_range.x == range.y && range.x == own_range.y;
-    visible = pairs_of_blocks(queries, keys, position, may, must);
-  }
-  return workgroupUniformLoad(&visible);
+  return pairs_of_blocks(queries, keys, position, true, true);
 }
 
 fn pairs_of_blocks(queries: Rows, keys: Rows, position: u32, same_document_may: bool, same_document_must: bool) -> u32 {
@@ -334,15 +350,9 @@ fn pairs_of_blocks(queries: Rows, keys: Rows, position: u32, same_document_may: 
   );
 }
 
-/// Whether an own row is of one document with the thread's four other rows.
+/// All of a sequence is one document.
 fn same_document(own_row: u32, x: u32) -> vec4<bool> {
-  let others = vec4i(
-    other_documents[x],
-    other_documents[x + LANES],
-    other_documents[x + 2u * LANES],
-    other_documents[x + 3u * LANES],
-  );
-  return others == vec4i(own_documents[own_row]);
+  return vec4<bool>(true);
 }
 
 /// The largest score of every own row among a lane's, or the sum of weights.
@@ -415,6 +425,8 @@ fn attend(queries: Rows, position: u32, origin: u32, count: u32, thread: u32) {
     if (visible_here == NONE) {
       continue;
     }
+    stage_slots(keys, thread);
+    // Zeros are written out: not every compiler clears a variable of a loop again.
     var products = mat4x4f();
     for (var slice = 0u; slice < KEY_SLICES; slice++) {
       // Everybody is done with what was staged before.
@@ -463,18 +475,15 @@ fn attend(queries: Rows, position: u32, origin: u32, count: u32, thread: u32) {
           store_out_channels(row, head, c, result[slice][i] * inverse);
         }
       }
-      if (x == 0u) {
-        put_log_sum_exp(row * 4u + head, select(0.0, most[i] + log1(sum[i]), sum[i] > 0.0));
-      }
     }
   }
 }
 
-/// Blocks of a sequence's queries with the heads that share a head of keys and values.
-const BLOCKS = (SEQUENCE * GROUP_HEADS + OWN - 1u) / OWN;
+/// Blocks of a row tile's queries with the heads that share a head of keys and values.
+const BLOCKS = (TILE_ROWS * GROUP_HEADS + OWN - 1u) / OWN;
 
 @compute @workgroup_size(128)
-fn attention_h4kv2d6_t23_5d08b125(
+fn attention_paged_h4kv2d6_p5_41883ba5(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
@@ -482,11 +491,16 @@ fn attention_h4kv2d6_t23_5d08b125(
   let tile = group.x + group.y * groups.x;
   let first = tile % BLOCKS * OWN;
   let kv_head = tile / BLOCKS % KV_HEADS;
-  let first_row = tile / BLOCKS / KV_HEADS * SEQUENCE;
-  if (first_row >= words.rows) {
+  let index = tile / BLOCKS / KV_HEADS;
+  if (index >= words.tiles) {
     return;
   }
-  let queries = Rows(first_row, kv_head, first, min(first + OWN, SEQUENCE * GROUP_HEADS) - 1u);
-  stage_documents(queries, thread);
-  attend(queries, 0u, first_row, SEQUENCE, thread);
+  let row_tile = row_tile_at(index, thread);
+  let count = row_tile.rows * GROUP_HEADS;
+  // Single rows are shared out by keys, in another kernel.
+  if (first >= count || row_tile.rows == 1u) {
+    return;
+  }
+  let queries = Rows(row_tile.first_row, kv_head, first, min(first + OWN, count) - 1u);
+  attend(queries, row_tile.position, row_tile.sequence, row_tile.keys, thread);
 }

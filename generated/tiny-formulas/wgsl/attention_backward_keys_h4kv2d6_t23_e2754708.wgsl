@@ -1,32 +1,34 @@
-// attention_paged_h4kv2d6_p5_e4c6ab9b: Attention of new tokens over cached keys and values, by the blocks of the sequence form.
+// attention_backward_keys_h4kv2d6_t23_e2754708: Gradients of queries, keys and values from the saved log-sum-exp.
 //
-// formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = ((k <= q) && ((q - k) < 8)) && same_document; out = softmax_k(score where visible) · v over the pages of the row's sequence
-// source:   Kwon et al., arXiv:2309.06180
+// formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = (k <= q) && same_document; out = softmax_k(score where visible) · v; p = exp(score - log_sum_exp); d_v = pᵀ d_out; d_score = p (d_out·v - out·d_out); d_s = d_score score'(s); d_q = d_s k · scale; d_k = d_sᵀ q · scale
+// source:   Dao, arXiv:2307.08691
 // operands: q           f32 rows of 24, 24 values apart
 //           k           f32 rows of 12, 12 values apart
 //           v           f32 rows of 12, 12 values apart
-//           positions   i32 vector
-//           page_table  i32 rows of 10, 12 values apart
-//           row_tiles   i32 rows of 4, 4 values apart
-//           out         f32 rows of 24, 24 values apart
-//           tiles       u32, row tiles of this run
-// tile:     64 queries of the heads that share a key-value head per workgroup, in blocks of 32 keys
-// chosen:   the same blocks as the sequence form, so both give the same bits
-// used by:  layers[1].attention.core fprop (model.attention)
+//           documents   i32 vector
+//           d_out       f32 rows of 24, 24 values apart
+//           statistics  f32 rows of 8, 8 values apart
+//           d_k         f32 rows of 12, 12 values apart
+//           d_v         f32 rows of 12, 12 values apart
+//           rows        u32, rows of this run
+// tile:     16 keys of one head per workgroup, in blocks of 32 queries; slices of 32 channels are in workgroup memory
+// chosen:   a tile owns all rows of one group of heads in one sequence, so nothing is summed across tiles
+// used by:  layers[0].attention.core dgrad (model.attention)
 // spec:     tiny-formulas
-// template: templates/wgsl/attention-paged-tile.wgsl.hbs
+// template: templates/wgsl/attention-keys-tile.wgsl.hbs
 struct Words {
-  tiles: u32,
+  rows: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> q: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> k: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> v: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> positions: array<i32>;
-@group(0) @binding(4) var<storage, read_write> page_table: array<i32>;
-@group(0) @binding(5) var<storage, read_write> row_tiles: array<i32>;
-@group(0) @binding(6) var<storage, read_write> out: array<f32>;
-@group(0) @binding(7) var<uniform> words: Words;
+@group(0) @binding(3) var<storage, read_write> documents: array<i32>;
+@group(0) @binding(4) var<storage, read_write> d_out: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> statistics: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> d_k: array<f32>;
+@group(0) @binding(7) var<storage, read_write> d_v: array<f32>;
+@group(0) @binding(8) var<uniform> words: Words;
 
 fn q_at(i: u32) -> f32 {
   return q[i / 4u][i % 4u];
@@ -40,20 +42,24 @@ fn v_at(i: u32) -> f32 {
   return v[i / 4u][i % 4u];
 }
 
-fn positions_at(i: u32) -> i32 {
-  return positions[i];
+fn documents_at(i: u32) -> i32 {
+  return documents[i];
 }
 
-fn page_table_at(i: u32) -> i32 {
-  return page_table[i];
+fn d_out_at(i: u32) -> f32 {
+  return d_out[i / 4u][i % 4u];
 }
 
-fn row_tiles_at(i: u32) -> i32 {
-  return row_tiles[i];
+fn statistics_at(i: u32) -> f32 {
+  return statistics[i / 4u][i % 4u];
 }
 
-fn put_out(i: u32, value: f32) {
-  out[i] = value;
+fn put_d_k(i: u32, value: f32) {
+  d_k[i] = value;
+}
+
+fn put_d_v(i: u32, value: f32) {
+  d_v[i] = value;
 }
 
 /// A question to the bits: compilers may assume that there is no NaN.
@@ -147,11 +153,26 @@ fn v_channels(row: u32, head: u32, c: u32) -> vec4f {
   return select(vec4f(0.0), values, vec4u(4u * c) + vec4u(0u, 1u, 2u, 3u) < vec4u(6u));
 }
 
-/// Stores the channels that the head has: what is behind them is another head's.
-fn store_out_channels(row: u32, head: u32, c: u32, value: vec4f) {
+/// Channels 4 c to 4 c + 3 of a head; behind its last one there are zeros.
+fn d_out_channels(row: u32, head: u32, c: u32) -> vec4f {
   let at = row * 24u + head * 6u + 4u * c;
+  let values = vec4f(d_out_at(at), d_out_at(at + 1u), d_out_at(at + 2u), d_out_at(at + 3u));
+  return select(vec4f(0.0), values, vec4u(4u * c) + vec4u(0u, 1u, 2u, 3u) < vec4u(6u));
+}
+
+/// Stores the channels that the head has: what is behind them is another head's.
+fn store_d_k_channels(row: u32, head: u32, c: u32, value: vec4f) {
+  let at = row * 12u + head * 6u + 4u * c;
   for (var i = 0u; i < min(4u, 6u - 4u * c); i++) {
-    put_out(at + i, value[i]);
+    put_d_k(at + i, value[i]);
+  }
+}
+
+/// Stores the channels that the head has: what is behind them is another head's.
+fn store_d_v_channels(row: u32, head: u32, c: u32, value: vec4f) {
+  let at = row * 12u + head * 6u + 4u * c;
+  for (var i = 0u; i < min(4u, 6u - 4u * c); i++) {
+    put_d_v(at + i, value[i]);
   }
 }
 
@@ -166,30 +187,30 @@ fn score_of(s: vec4f, q: i32, k: vec4i, head: i32) -> vec4f {
   return tanh4(s * 0.03333333507180214f) * 30.0f - vec4f(q - k) * (1.0f / exp1(f32(1 + head) * log1(2.0f)));
 }
 
-/// visible = ((k <= q) && ((q - k) < 8)) && same_document
+/// What is above, derived by s, times d_y.
+fn score_slope(s: vec4f, q: i32, k: vec4i, head: i32, d_y: vec4f) -> vec4f {
+  let tanh_ = tanh4(s * 0.03333333507180214f);
+  return d_y * (1.0f - tanh_ * tanh_);
+}
+
+/// visible = (k <= q) && same_document
 fn is_visible(q: i32, k: vec4i, head: i32, same_document: vec4<bool>) -> vec4<bool> {
-  let k_2 = k;
-  let q_2 = q;
-  return (((k_2 <= vec4i(q_2)) & (q_2 - k_2 < vec4i(8))) & same_document);
+  return ((k <= vec4i(q)) & same_document);
 }
 
 /// The same for a block of queries and keys, by interval arithmetic.
 fn visible_pairs(q_low: i32, q_high: i32, k_low: i32, k_high: i32, head_low: i32, head_high: i32,
     same_document_may: bool, same_document_must: bool) -> u32 {
-  let bound_11 = k_low * (-1);
-  let bound_13 = q_high + bound_11;
-  let bound_10 = k_high * (-1);
-  let bound_12 = q_low + bound_10;
-  return select(select(NONE, SOME, (k_low <= q_high && bound_12 < 8) && same_document_may), ALL, (k_high <= q_low && bound_13 < 8) && same_document_must);
+  return select(select(NONE, SOME, k_low <= q_high && same_document_may), ALL, k_high <= q_low && same_document_must);
 }
 
 const KV_HEADS = HEADS / GROUP_HEADS;
 /// Rows of the block that a workgroup owns, and of those that it meets; a thread has 4 x 4 pairs of them.
-const OWN = 64u;
+const OWN = 16u;
 const OTHER = 32u;
 /// Threads side by side. Each has four rows of the other block that are LANES apart, so that neighbours read neighbours.
 const LANES = 8u;
-const THREADS = 128u;
+const THREADS = 32u;
 /// From row to row of `other`: odd, so that the rows that neighbours read lie in different banks.
 const PITCH = LANES + 1u;
 /// Slices of LANES vectors, which are all of a head's channels that are in workgroup memory at a time.
@@ -217,35 +238,46 @@ fn query_head(rows: Rows, n: u32) -> u32 {
   return rows.kv_head * GROUP_HEADS + n % GROUP_HEADS;
 }
 
-/// Brings a slice of q into `own`: neighbouring threads read neighbouring vectors.
+/// Brings a slice of q into `other`: neighbouring threads read neighbouring vectors.
 fn stage_q(rows: Rows, slice: u32, thread: u32) {
+  for (var i = thread; i < OTHER * LANES; i += THREADS) {
+    let c = slice * LANES + i % LANES;
+    if (c < 2u) {
+      let n = min(rows.first + i / LANES, rows.last);
+      other[i / LANES * PITCH + i % LANES] = q_channels(query_row(rows, n), query_head(rows, n), c);
+    }
+  }
+}
+
+/// Brings a slice of k into `own`: neighbouring threads read neighbouring vectors.
+fn stage_k(rows: Rows, slice: u32, thread: u32) {
   for (var i = thread; i < OWN * LANES; i += THREADS) {
     let c = slice * LANES + i % LANES;
     if (c < 2u) {
       let n = min(rows.first + i / LANES, rows.last);
-      own[i / LANES * LANES + i % LANES] = q_channels(query_row(rows, n), query_head(rows, n), c);
+      own[i / LANES * LANES + i % LANES] = k_channels(key_row(rows, n), rows.kv_head, c);
     }
   }
 }
 
-/// Brings a slice of k into `other`: neighbouring threads read neighbouring vectors.
-fn stage_k(rows: Rows, slice: u32, thread: u32) {
-  for (var i = thread; i < OTHER * LANES; i += THREADS) {
-    let c = slice * LANES + i % LANES;
-    if (c < 2u) {
-      let n = min(rows.first + i / LANES, rows.last);
-      other[i / LANES * PITCH + i % LANES] = k_channels(key_row(rows, n), rows.kv_head, c);
-    }
-  }
-}
-
-/// Brings a slice of v into `other`: neighbouring threads read neighbouring vectors.
+/// Brings a slice of v into `own`: neighbouring threads read neighbouring vectors.
 fn stage_v(rows: Rows, slice: u32, thread: u32) {
+  for (var i = thread; i < OWN * LANES; i += THREADS) {
+    let c = slice * LANES + i % LANES;
+    if (c < 2u) {
+      let n = min(rows.first + i / LANES, rows.last);
+      own[i / LANES * LANES + i % LANES] = v_channels(key_row(rows, n), rows.kv_head, c);
+    }
+  }
+}
+
+/// Brings a slice of d_out into `other`: neighbouring threads read neighbouring vectors.
+fn stage_d_out(rows: Rows, slice: u32, thread: u32) {
   for (var i = thread; i < OTHER * LANES; i += THREADS) {
     let c = slice * LANES + i % LANES;
     if (c < 2u) {
       let n = min(rows.first + i / LANES, rows.last);
-      other[i / LANES * PITCH + i % LANES] = v_channels(key_row(rows, n), rows.kv_head, c);
+      other[i / LANES * PITCH + i % LANES] = d_out_channels(query_row(rows, n), query_head(rows, n), c);
     }
   }
 }
@@ -284,60 +316,50 @@ fn add_weighted(result: mat4x4f, x: u32, y: u32) -> mat4x4f {
   return sum;
 }
 
-/// The most rows of a row tile.
-const TILE_ROWS = 64u;
-/// Slots of a page.
-const PAGE = 5u;
+const SEQUENCE = 23u;
 
-/// Where a key of a sequence lies in the cache.
-fn slot_of(sequence: u32, key: u32) -> u32 {
-  return u32(page_table_at(sequence * 12u + key / PAGE)) * PAGE + key % PAGE;
+fn key_row(rows: Rows, n: u32) -> u32 {
+  return rows.origin + n;
 }
 
-/// Rows of new tokens of one sequence, that see its first `keys` positions.
-struct RowTile {
-  sequence: u32,
-  first_row: u32,
-  rows: u32,
-  keys: u32,
-  position: u32,
-}
+var<workgroup> own_documents: array<i32, OWN>;
+var<workgroup> other_documents: array<i32, OTHER>;
+/// Least and greatest of the own documents.
+var<workgroup> own_range: vec2i;
+var<workgroup> visible: u32;
 
-var<workgroup> row_tile_of_group: RowTile;
-
-/// The same for all threads, which wait for each other in loops over its keys.
-fn row_tile_at(index: u32, thread: u32) -> RowTile {
+fn stage_documents(rows: Rows, thread: u32) {
+  if (thread < OWN) {
+    own_documents[thread] = documents_at(key_row(rows, min(rows.first + thread, rows.last)));
+  }
+  // One thread reads what others have written.
+  workgroupBarrier();
   if (thread == 0u) {
-    let fields = index * 4u;
-    let first_row = u32(row_tiles_at(fields + 1u));
-    row_tile_of_group = RowTile(
-      u32(row_tiles_at(fields)),
-      first_row,
-      u32(row_tiles_at(fields + 2u)),
-      u32(row_tiles_at(fields + 3u)),
-      u32(positions_at(first_row)),
-    );
+    var range = vec2i(own_documents[0]);
+    for (var i = 1u; i < OWN; i++) {
+      range = vec2i(min(range.x, own_documents[i]), max(range.y, own_documents[i]));
+    }
+    own_range = range;
   }
-  return workgroupUniformLoad(&row_tile_of_group);
-}
-
-/// Where the keys of the other block lie.
-var<workgroup> slots: array<u32, OTHER>;
-
-/// Looks the block's slots up, once for all slices; a barrier must follow.
-fn stage_slots(keys: Rows, thread: u32) {
-  if (thread < OTHER) {
-    slots[thread] = slot_of(keys.origin, min(keys.first + thread, keys.last));
-  }
-}
-
-fn key_row(keys: Rows, n: u32) -> u32 {
-  return slots[n - keys.first];
 }
 
 /// How many pairs of two blocks there are to see: the same for all threads.
 fn block_visibility(queries: Rows, keys: Rows, position: u32, thread: u32) -> u32 {
-  return pairs_of_blocks(queries, keys, position, true, true);
+  if (thread < OTHER) {
+    other_documents[thread] = documents_at(query_row(queries, min(queries.first + thread, queries.last)));
+  }
+  // One thread reads what others have written.
+  workgroupBarrier();
+  if (thread == 0u) {
+    var range = vec2i(other_documents[0]);
+    for (var i = 1u; i < OTHER; i++) {
+      range = vec2i(min(range.x, other_documents[i]), max(range.y, other_documents[i]));
+    }
+    let may = own_range.x <= range.y && range.x <= own_range.y;
+    let must = own_range.x == range.y && range.x == own_range.y;
+    visible = pairs_of_blocks(queries, keys, position, may, must);
+  }
+  return workgroupUniformLoad(&visible);
 }
 
 fn pairs_of_blocks(queries: Rows, keys: Rows, position: u32, same_document_may: bool, same_document_must: bool) -> u32 {
@@ -350,139 +372,56 @@ fn pairs_of_blocks(queries: Rows, keys: Rows, position: u32, same_document_may: 
   );
 }
 
-/// All of a sequence is one document.
-fn same_document(own_row: u32, x: u32) -> vec4<bool> {
-  return vec4<bool>(true);
+/// Blocks of a sequence's keys.
+const BLOCKS = (SEQUENCE + OWN - 1u) / OWN;
+/// Queries of a sequence, with all heads that share a head of keys and values.
+const QUERIES = SEQUENCE * GROUP_HEADS;
+
+/// Whether the thread's four keys are of one document with a query of the other block.
+fn same_documents(other_row: u32, y: u32) -> vec4<bool> {
+  let documents_of_keys = vec4i(
+    own_documents[4u * y],
+    own_documents[4u * y + 1u],
+    own_documents[4u * y + 2u],
+    own_documents[4u * y + 3u],
+  );
+  return documents_of_keys == vec4i(other_documents[other_row]);
 }
 
-/// The largest score of every own row among a lane's, or the sum of weights.
-var<workgroup> lane_parts: array<vec4f, LANES * OWN / 4u>;
-
-/// The largest of what all lanes have of the thread's four own rows.
-fn largest_of_lanes(part: vec4f, x: u32, y: u32) -> vec4f {
-  lane_parts[x * (OWN / 4u) + y] = part;
-  // All lanes read what each of them has written.
-  workgroupBarrier();
-  var largest = lane_parts[y];
-  for (var lane = 1u; lane < LANES; lane++) {
-    largest = max(largest, lane_parts[lane * (OWN / 4u) + y]);
-  }
-  return largest;
+/// Of the thread's pairs, with a column per key: weights, and adjoints of the products of keys and queries.
+struct Weights {
+  weights: mat4x4f,
+  slopes: mat4x4f,
 }
 
-/// The sum of the same, in the order of the lanes.
-fn sum_of_lanes(part: vec4f, x: u32, y: u32) -> vec4f {
-  // Somebody may still read the largest scores.
-  workgroupBarrier();
-  lane_parts[x * (OWN / 4u) + y] = part;
-  workgroupBarrier();
-  var sum = lane_parts[y];
-  for (var lane = 1u; lane < LANES; lane++) {
-    sum += lane_parts[lane * (OWN / 4u) + y];
-  }
-  return sum;
-}
-
-/// Scores of the thread's pairs from their products; those that the mask hides are the lowest.
-fn scores_of(products: mat4x4f, queries: Rows, keys: Rows, position: u32, is_tested: bool, x: u32, y: u32) -> mat4x4f {
-  let k = vec4i(i32(keys.first + x)) + vec4i(0, i32(LANES), 2 * i32(LANES), 3 * i32(LANES));
-  var scores: mat4x4f;
-  for (var i = 0u; i < 4u; i++) {
-    let n = min(queries.first + 4u * y + i, queries.last);
-    let q = i32(position + n / GROUP_HEADS);
-    let head = i32(query_head(queries, n));
-    var score = score_of(SCALE * products[i], q, k, head);
+fn weights_of(products: mat4x4f, value_products: mat4x4f, queries: Rows, keys: Rows, is_tested: bool, x: u32, y: u32) -> Weights {
+  let k = vec4i(i32(keys.first + 4u * y)) + vec4i(0, 1, 2, 3);
+  // A column per query, as the formulas have it.
+  let s_of = transpose(products);
+  let d_p_of = transpose(value_products);
+  var weights: mat4x4f;
+  var slopes: mat4x4f;
+  for (var j = 0u; j < 4u; j++) {
+    let n = min(queries.first + x + j * LANES, queries.last);
+    let q = i32(n / GROUP_HEADS);
+    let head = query_head(queries, n);
+    let at = query_row(queries, n) * 8u + 2u * head;
+    let s = SCALE * s_of[j];
+    var p = exp4(score_of(s, q, k, i32(head)) - statistics_at(at));
     if (is_tested) {
-      let is_seen = is_visible(q, k, head, same_document(4u * y + i, x)) & (k <= vec4i(i32(keys.last)));
-      score = select(vec4f(LOWEST), score, is_seen);
+      let is_there = vec4<bool>(queries.first + x + j * LANES <= queries.last);
+      let is_seen = is_visible(q, k, i32(head), same_documents(x + j * LANES, y)) & is_there;
+      p = select(vec4f(0.0), p, is_seen);
     }
-    scores[i] = score;
+    let d_y = p * (d_p_of[j] - statistics_at(at + 1u));
+    weights[j] = p;
+    slopes[j] = SCALE * score_slope(s, q, k, i32(head), d_y);
   }
-  return scores;
+  return Weights(transpose(weights), transpose(slopes));
 }
 
-fn largest_of_columns(m: mat4x4f) -> vec4f {
-  let t = transpose(m);
-  return max(max(t[0], t[1]), max(t[2], t[3]));
-}
-
-fn sums_of_columns(m: mat4x4f) -> vec4f {
-  let t = transpose(m);
-  return (t[0] + t[1]) + (t[2] + t[3]);
-}
-
-/// Queries of a block, the first of them at `position`, over the first `count` keys that begin at `origin`.
-fn attend(queries: Rows, position: u32, origin: u32, count: u32, thread: u32) {
-  let x = thread % LANES;
-  let y = thread / LANES;
-  // Of the thread's four queries: the largest score, this lane's part of the sum of weights, and of the weighted values.
-  var most = vec4f(LOWEST);
-  var total = vec4f(0.0);
-  var result: array<mat4x4f, VALUE_SLICES>;
-  for (var first = 0u; first < count; first += OTHER) {
-    let keys = Rows(origin, queries.kv_head, first, min(first + OTHER, count) - 1u);
-    let visible_here = block_visibility(queries, keys, position, thread);
-    if (visible_here == NONE) {
-      continue;
-    }
-    stage_slots(keys, thread);
-    var products = mat4x4f();
-    for (var slice = 0u; slice < KEY_SLICES; slice++) {
-      // Everybody is done with what was staged before.
-      workgroupBarrier();
-      stage_q(queries, slice, thread);
-      stage_k(keys, slice, thread);
-      // The slice is there for all.
-      workgroupBarrier();
-      products = add_products(products, x, y, min(LANES, KEY_VECTORS - slice * LANES));
-    }
-    let is_tested = visible_here == SOME || keys.last - keys.first + 1u < OTHER;
-    let scores = scores_of(products, queries, keys, position, is_tested, x, y);
-    // Its barrier is also behind the last read of staged queries, where weights are kept next.
-    let new_most = max(most, largest_of_lanes(largest_of_columns(scores), x, y));
-    var weights: mat4x4f;
-    for (var i = 0u; i < 4u; i++) {
-      // A masked score is the lowest number: its weight is 0 even where nothing else has been seen.
-      weights[i] = select(exp4(scores[i] - new_most[i]), vec4f(0.0), scores[i] <= vec4f(LOWEST));
-    }
-    let alpha = exp4(most - new_most);
-    total = total * alpha + sums_of_columns(weights);
-    most = new_most;
-    keep_weights(weights, x, y);
-    for (var slice = 0u; slice < VALUE_SLICES; slice++) {
-      // Everybody is done with the keys, or the slice before.
-      workgroupBarrier();
-      stage_v(keys, slice, thread);
-      // Values and weights are there for all.
-      workgroupBarrier();
-      let before = result[slice];
-      let scaled = mat4x4f(before[0] * alpha.x, before[1] * alpha.y, before[2] * alpha.z, before[3] * alpha.w);
-      result[slice] = add_weighted(scaled, x, y);
-    }
-  }
-  let sum = sum_of_lanes(total, x, y);
-  for (var i = 0u; i < 4u; i++) {
-    let n = queries.first + 4u * y + i;
-    if (n <= queries.last) {
-      let row = query_row(queries, n);
-      let head = query_head(queries, n);
-      // A query that sees nothing yields zeros.
-      let inverse = select(0.0, 1.0 / sum[i], sum[i] > 0.0);
-      for (var slice = 0u; slice < VALUE_SLICES; slice++) {
-        let c = slice * LANES + x;
-        if (c < VALUE_VECTORS) {
-          store_out_channels(row, head, c, result[slice][i] * inverse);
-        }
-      }
-    }
-  }
-}
-
-/// Blocks of a row tile's queries with the heads that share a head of keys and values.
-const BLOCKS = (TILE_ROWS * GROUP_HEADS + OWN - 1u) / OWN;
-
-@compute @workgroup_size(128)
-fn attention_paged_h4kv2d6_p5_e4c6ab9b(
+@compute @workgroup_size(32)
+fn attention_backward_keys_h4kv2d6_t23_e2754708(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
@@ -490,16 +429,78 @@ fn attention_paged_h4kv2d6_p5_e4c6ab9b(
   let tile = group.x + group.y * groups.x;
   let first = tile % BLOCKS * OWN;
   let kv_head = tile / BLOCKS % KV_HEADS;
-  let index = tile / BLOCKS / KV_HEADS;
-  if (index >= words.tiles) {
+  let first_row = tile / BLOCKS / KV_HEADS * SEQUENCE;
+  if (first_row >= words.rows) {
     return;
   }
-  let row_tile = row_tile_at(index, thread);
-  let count = row_tile.rows * GROUP_HEADS;
-  // Single rows are shared out by keys, in another kernel.
-  if (first >= count || row_tile.rows == 1u) {
-    return;
+  let x = thread % LANES;
+  let y = thread / LANES;
+  let keys = Rows(first_row, kv_head, first, min(first + OWN, SEQUENCE) - 1u);
+  stage_documents(keys, thread);
+  var d_key: array<mat4x4f, KEY_SLICES>;
+  var d_value: array<mat4x4f, VALUE_SLICES>;
+  for (var query = 0u; query < QUERIES; query += OTHER) {
+    let queries = Rows(first_row, kv_head, query, min(query + OTHER, QUERIES) - 1u);
+    let visible_here = block_visibility(queries, keys, 0u, thread);
+    if (visible_here == NONE) {
+      continue;
+    }
+    var products = mat4x4f();
+    for (var slice = 0u; slice < KEY_SLICES; slice++) {
+      // Everybody is done with what was staged before.
+      workgroupBarrier();
+      stage_k(keys, slice, thread);
+      stage_q(queries, slice, thread);
+      // The slice is there for all.
+      workgroupBarrier();
+      products = add_products(products, x, y, min(LANES, KEY_VECTORS - slice * LANES));
+    }
+    var value_products = mat4x4f();
+    for (var slice = 0u; slice < VALUE_SLICES; slice++) {
+      workgroupBarrier();
+      stage_v(keys, slice, thread);
+      stage_d_out(queries, slice, thread);
+      workgroupBarrier();
+      value_products = add_products(value_products, x, y, min(LANES, VALUE_VECTORS - slice * LANES));
+    }
+    let is_tested = visible_here == SOME || queries.last - queries.first + 1u < OTHER;
+    let pairs = weights_of(products, value_products, queries, keys, is_tested, x, y);
+    // Everybody is done with the values, where weights are kept next.
+    workgroupBarrier();
+    keep_weights(pairs.weights, x, y);
+    for (var slice = 0u; slice < VALUE_SLICES; slice++) {
+      // Everybody is done with the slice before.
+      workgroupBarrier();
+      stage_d_out(queries, slice, thread);
+      // Adjoints and weights are there for all.
+      workgroupBarrier();
+      d_value[slice] = add_weighted(d_value[slice], x, y);
+    }
+    // Everybody is done with the weights, where slopes are kept next.
+    workgroupBarrier();
+    keep_weights(pairs.slopes, x, y);
+    for (var slice = 0u; slice < KEY_SLICES; slice++) {
+      workgroupBarrier();
+      stage_q(queries, slice, thread);
+      workgroupBarrier();
+      d_key[slice] = add_weighted(d_key[slice], x, y);
+    }
   }
-  let queries = Rows(row_tile.first_row, kv_head, first, min(first + OWN, count) - 1u);
-  attend(queries, row_tile.position, row_tile.sequence, row_tile.keys, thread);
+  for (var i = 0u; i < 4u; i++) {
+    let n = first + 4u * y + i;
+    if (n <= keys.last) {
+      for (var slice = 0u; slice < KEY_SLICES; slice++) {
+        let c = slice * LANES + x;
+        if (c < KEY_VECTORS) {
+          store_d_k_channels(key_row(keys, n), kv_head, c, d_key[slice][i]);
+        }
+      }
+      for (var slice = 0u; slice < VALUE_SLICES; slice++) {
+        let c = slice * LANES + x;
+        if (c < VALUE_VECTORS) {
+          store_d_v_channels(key_row(keys, n), kv_head, c, d_value[slice][i]);
+        }
+      }
+    }
+  }
 }

@@ -1,4 +1,4 @@
-// attention_backward_keys_h4kv2d6_t23_f89a4fe7: Gradients of queries, keys and values from the saved log-sum-exp.
+// attention_backward_queries_h4kv2d6_t23_78dbfd7a: Gradients of queries, keys and values from the saved log-sum-exp.
 //
 // formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = (k <= q) && same_document; out = softmax_k(score where visible) · v; p = exp(score - log_sum_exp); d_v = pᵀ d_out; d_score = p (d_out·v - out·d_out); d_s = d_score score'(s); d_q = d_s k · scale; d_k = d_sᵀ q · scale
 // source:   Dao, arXiv:2307.08691
@@ -8,14 +8,13 @@
 //           documents   i32 vector
 //           d_out       f32 rows of 24, 24 values apart
 //           statistics  f32 rows of 8, 8 values apart
-//           d_k         f32 rows of 12, 12 values apart
-//           d_v         f32 rows of 12, 12 values apart
+//           d_q         f32 rows of 24, 24 values apart
 //           rows        u32, rows of this run
-// tile:     64 keys of one head per workgroup, in blocks of 32 queries
+// tile:     16 queries of the heads that share a key-value head per workgroup, in blocks of 32 keys; slices of 32 channels are in workgroup memory
 // chosen:   a tile owns all rows of one group of heads in one sequence, so nothing is summed across tiles
 // used by:  layers[0].attention.core dgrad (model.attention)
 // spec:     tiny-formulas
-// template: templates/wgsl/attention-keys-tile.wgsl.hbs
+// template: templates/wgsl/attention-queries-tile.wgsl.hbs
 struct Words {
   rows: u32,
 }
@@ -26,9 +25,8 @@ struct Words {
 @group(0) @binding(3) var<storage, read_write> documents: array<i32>;
 @group(0) @binding(4) var<storage, read_write> d_out: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> statistics: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> d_k: array<f32>;
-@group(0) @binding(7) var<storage, read_write> d_v: array<f32>;
-@group(0) @binding(8) var<uniform> words: Words;
+@group(0) @binding(6) var<storage, read_write> d_q: array<f32>;
+@group(0) @binding(7) var<uniform> words: Words;
 
 fn q_at(i: u32) -> f32 {
   return q[i / 4u][i % 4u];
@@ -54,12 +52,8 @@ fn statistics_at(i: u32) -> f32 {
   return statistics[i / 4u][i % 4u];
 }
 
-fn put_d_k(i: u32, value: f32) {
-  d_k[i] = value;
-}
-
-fn put_d_v(i: u32, value: f32) {
-  d_v[i] = value;
+fn put_d_q(i: u32, value: f32) {
+  d_q[i] = value;
 }
 
 /// A question to the bits: compilers may assume that there is no NaN.
@@ -161,18 +155,10 @@ fn d_out_channels(row: u32, head: u32, c: u32) -> vec4f {
 }
 
 /// Stores the channels that the head has: what is behind them is another head's.
-fn store_d_k_channels(row: u32, head: u32, c: u32, value: vec4f) {
-  let at = row * 12u + head * 6u + 4u * c;
+fn store_d_q_channels(row: u32, head: u32, c: u32, value: vec4f) {
+  let at = row * 24u + head * 6u + 4u * c;
   for (var i = 0u; i < min(4u, 6u - 4u * c); i++) {
-    put_d_k(at + i, value[i]);
-  }
-}
-
-/// Stores the channels that the head has: what is behind them is another head's.
-fn store_d_v_channels(row: u32, head: u32, c: u32, value: vec4f) {
-  let at = row * 12u + head * 6u + 4u * c;
-  for (var i = 0u; i < min(4u, 6u - 4u * c); i++) {
-    put_d_v(at + i, value[i]);
+    put_d_q(at + i, value[i]);
   }
 }
 
@@ -206,11 +192,11 @@ fn visible_pairs(q_low: i32, q_high: i32, k_low: i32, k_high: i32, head_low: i32
 
 const KV_HEADS = HEADS / GROUP_HEADS;
 /// Rows of the block that a workgroup owns, and of those that it meets; a thread has 4 x 4 pairs of them.
-const OWN = 64u;
+const OWN = 16u;
 const OTHER = 32u;
 /// Threads side by side. Each has four rows of the other block that are LANES apart, so that neighbours read neighbours.
 const LANES = 8u;
-const THREADS = 128u;
+const THREADS = 32u;
 /// From row to row of `other`: odd, so that the rows that neighbours read lie in different banks.
 const PITCH = LANES + 1u;
 /// Slices of LANES vectors, which are all of a head's channels that are in workgroup memory at a time.
@@ -238,46 +224,46 @@ fn query_head(rows: Rows, n: u32) -> u32 {
   return rows.kv_head * GROUP_HEADS + n % GROUP_HEADS;
 }
 
-/// Brings a slice of q into `other`: neighbouring threads read neighbouring vectors.
+/// Brings a slice of q into `own`: neighbouring threads read neighbouring vectors.
 fn stage_q(rows: Rows, slice: u32, thread: u32) {
-  for (var i = thread; i < OTHER * LANES; i += THREADS) {
+  for (var i = thread; i < OWN * LANES; i += THREADS) {
     let c = slice * LANES + i % LANES;
     if (c < 2u) {
       let n = min(rows.first + i / LANES, rows.last);
-      other[i / LANES * PITCH + i % LANES] = q_channels(query_row(rows, n), query_head(rows, n), c);
+      own[i / LANES * LANES + i % LANES] = q_channels(query_row(rows, n), query_head(rows, n), c);
     }
   }
 }
 
-/// Brings a slice of k into `own`: neighbouring threads read neighbouring vectors.
+/// Brings a slice of k into `other`: neighbouring threads read neighbouring vectors.
 fn stage_k(rows: Rows, slice: u32, thread: u32) {
-  for (var i = thread; i < OWN * LANES; i += THREADS) {
-    let c = slice * LANES + i % LANES;
-    if (c < 2u) {
-      let n = min(rows.first + i / LANES, rows.last);
-      own[i / LANES * LANES + i % LANES] = k_channels(key_row(rows, n), rows.kv_head, c);
-    }
-  }
-}
-
-/// Brings a slice of v into `own`: neighbouring threads read neighbouring vectors.
-fn stage_v(rows: Rows, slice: u32, thread: u32) {
-  for (var i = thread; i < OWN * LANES; i += THREADS) {
-    let c = slice * LANES + i % LANES;
-    if (c < 2u) {
-      let n = min(rows.first + i / LANES, rows.last);
-      own[i / LANES * LANES + i % LANES] = v_channels(key_row(rows, n), rows.kv_head, c);
-    }
-  }
-}
-
-/// Brings a slice of d_out into `other`: neighbouring threads read neighbouring vectors.
-fn stage_d_out(rows: Rows, slice: u32, thread: u32) {
   for (var i = thread; i < OTHER * LANES; i += THREADS) {
     let c = slice * LANES + i % LANES;
     if (c < 2u) {
       let n = min(rows.first + i / LANES, rows.last);
-      other[i / LANES * PITCH + i % LANES] = d_out_channels(query_row(rows, n), query_head(rows, n), c);
+      other[i / LANES * PITCH + i % LANES] = k_channels(key_row(rows, n), rows.kv_head, c);
+    }
+  }
+}
+
+/// Brings a slice of v into `other`: neighbouring threads read neighbouring vectors.
+fn stage_v(rows: Rows, slice: u32, thread: u32) {
+  for (var i = thread; i < OTHER * LANES; i += THREADS) {
+    let c = slice * LANES + i % LANES;
+    if (c < 2u) {
+      let n = min(rows.first + i / LANES, rows.last);
+      other[i / LANES * PITCH + i % LANES] = v_channels(key_row(rows, n), rows.kv_head, c);
+    }
+  }
+}
+
+/// Brings a slice of d_out into `own`: neighbouring threads read neighbouring vectors.
+fn stage_d_out(rows: Rows, slice: u32, thread: u32) {
+  for (var i = thread; i < OWN * LANES; i += THREADS) {
+    let c = slice * LANES + i % LANES;
+    if (c < 2u) {
+      let n = min(rows.first + i / LANES, rows.last);
+      own[i / LANES * LANES + i % LANES] = d_out_channels(query_row(rows, n), query_head(rows, n), c);
     }
   }
 }
@@ -330,7 +316,7 @@ var<workgroup> visible: u32;
 
 fn stage_documents(rows: Rows, thread: u32) {
   if (thread < OWN) {
-    own_documents[thread] = documents_at(key_row(rows, min(rows.first + thread, rows.last)));
+    own_documents[thread] = documents_at(query_row(rows, min(rows.first + thread, rows.last)));
   }
   // One thread reads what others have written.
   workgroupBarrier();
@@ -346,7 +332,7 @@ fn stage_documents(rows: Rows, thread: u32) {
 /// How many pairs of two blocks there are to see: the same for all threads.
 fn block_visibility(queries: Rows, keys: Rows, position: u32, thread: u32) -> u32 {
   if (thread < OTHER) {
-    other_documents[thread] = documents_at(query_row(queries, min(queries.first + thread, queries.last)));
+    other_documents[thread] = documents_at(key_row(keys, min(keys.first + thread, keys.last)));
   }
   // One thread reads what others have written.
   workgroupBarrier();
@@ -372,56 +358,43 @@ fn pairs_of_blocks(queries: Rows, keys: Rows, position: u32, same_document_may: 
   );
 }
 
-/// Blocks of a sequence's keys.
-const BLOCKS = (SEQUENCE + OWN - 1u) / OWN;
-/// Queries of a sequence, with all heads that share a head of keys and values.
-const QUERIES = SEQUENCE * GROUP_HEADS;
-
-/// Whether the thread's four keys are of one document with a query of the other block.
-fn same_documents(other_row: u32, y: u32) -> vec4<bool> {
-  let documents_of_keys = vec4i(
-    own_documents[4u * y],
-    own_documents[4u * y + 1u],
-    own_documents[4u * y + 2u],
-    own_documents[4u * y + 3u],
+/// Whether an own row is of one document with the thread's four other rows.
+fn same_document(own_row: u32, x: u32) -> vec4<bool> {
+  let others = vec4i(
+    other_documents[x],
+    other_documents[x + LANES],
+    other_documents[x + 2u * LANES],
+    other_documents[x + 3u * LANES],
   );
-  return documents_of_keys == vec4i(other_documents[other_row]);
+  return others == vec4i(own_documents[own_row]);
 }
 
-/// Of the thread's pairs, with a column per key: weights, and adjoints of the products of keys and queries.
-struct Weights {
-  weights: mat4x4f,
-  slopes: mat4x4f,
-}
+/// Blocks of a sequence's queries with the heads that share a head of keys and values.
+const BLOCKS = (SEQUENCE * GROUP_HEADS + OWN - 1u) / OWN;
 
-fn weights_of(products: mat4x4f, value_products: mat4x4f, queries: Rows, keys: Rows, is_tested: bool, x: u32, y: u32) -> Weights {
-  let k = vec4i(i32(keys.first + 4u * y)) + vec4i(0, 1, 2, 3);
-  // A column per query, as the formulas have it.
-  let s_of = transpose(products);
-  let d_p_of = transpose(value_products);
-  var weights: mat4x4f;
+/// Adjoints of the thread's products of queries and keys, from these and from those of values and the results' adjoints.
+fn slopes_of(products: mat4x4f, value_products: mat4x4f, queries: Rows, keys: Rows, is_tested: bool, x: u32, y: u32) -> mat4x4f {
+  let k = vec4i(i32(keys.first + x)) + vec4i(0, i32(LANES), 2 * i32(LANES), 3 * i32(LANES));
   var slopes: mat4x4f;
-  for (var j = 0u; j < 4u; j++) {
-    let n = min(queries.first + x + j * LANES, queries.last);
+  for (var i = 0u; i < 4u; i++) {
+    let n = min(queries.first + 4u * y + i, queries.last);
     let q = i32(n / GROUP_HEADS);
     let head = query_head(queries, n);
     let at = query_row(queries, n) * 8u + 2u * head;
-    let s = SCALE * s_of[j];
+    let s = SCALE * products[i];
     var p = exp4(score_of(s, q, k, i32(head)) - statistics_at(at));
     if (is_tested) {
-      let is_there = vec4<bool>(queries.first + x + j * LANES <= queries.last);
-      let is_seen = is_visible(q, k, i32(head), same_documents(x + j * LANES, y)) & is_there;
+      let is_seen = is_visible(q, k, i32(head), same_document(4u * y + i, x)) & (k <= vec4i(i32(keys.last)));
       p = select(vec4f(0.0), p, is_seen);
     }
-    let d_y = p * (d_p_of[j] - statistics_at(at + 1u));
-    weights[j] = p;
-    slopes[j] = SCALE * score_slope(s, q, k, i32(head), d_y);
+    let d_y = p * (value_products[i] - statistics_at(at + 1u));
+    slopes[i] = SCALE * score_slope(s, q, k, i32(head), d_y);
   }
-  return Weights(transpose(weights), transpose(slopes));
+  return slopes;
 }
 
-@compute @workgroup_size(128)
-fn attention_backward_keys_h4kv2d6_t23_f89a4fe7(
+@compute @workgroup_size(32)
+fn attention_backward_queries_h4kv2d6_t23_78dbfd7a(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
@@ -435,70 +408,54 @@ fn attention_backward_keys_h4kv2d6_t23_f89a4fe7(
   }
   let x = thread % LANES;
   let y = thread / LANES;
-  let keys = Rows(first_row, kv_head, first, min(first + OWN, SEQUENCE) - 1u);
-  stage_documents(keys, thread);
-  var d_key: array<mat4x4f, KEY_SLICES>;
-  var d_value: array<mat4x4f, VALUE_SLICES>;
-  for (var query = 0u; query < QUERIES; query += OTHER) {
-    let queries = Rows(first_row, kv_head, query, min(query + OTHER, QUERIES) - 1u);
+  let queries = Rows(first_row, kv_head, first, min(first + OWN, SEQUENCE * GROUP_HEADS) - 1u);
+  stage_documents(queries, thread);
+  var d_query: array<mat4x4f, KEY_SLICES>;
+  for (var key = 0u; key < SEQUENCE; key += OTHER) {
+    let keys = Rows(first_row, kv_head, key, min(key + OTHER, SEQUENCE) - 1u);
     let visible_here = block_visibility(queries, keys, 0u, thread);
     if (visible_here == NONE) {
       continue;
     }
-    var products = mat4x4f();
-    for (var slice = 0u; slice < KEY_SLICES; slice++) {
-      // Everybody is done with what was staged before.
-      workgroupBarrier();
-      stage_k(keys, slice, thread);
-      stage_q(queries, slice, thread);
-      // The slice is there for all.
-      workgroupBarrier();
-      products = add_products(products, x, y, min(LANES, KEY_VECTORS - slice * LANES));
-    }
     var value_products = mat4x4f();
     for (var slice = 0u; slice < VALUE_SLICES; slice++) {
+      // Everybody is done with what was staged before.
       workgroupBarrier();
-      stage_v(keys, slice, thread);
       stage_d_out(queries, slice, thread);
+      stage_v(keys, slice, thread);
+      // The slice is there for all.
       workgroupBarrier();
       value_products = add_products(value_products, x, y, min(LANES, VALUE_VECTORS - slice * LANES));
     }
-    let is_tested = visible_here == SOME || queries.last - queries.first + 1u < OTHER;
-    let pairs = weights_of(products, value_products, queries, keys, is_tested, x, y);
-    // Everybody is done with the values, where weights are kept next.
-    workgroupBarrier();
-    keep_weights(pairs.weights, x, y);
-    for (var slice = 0u; slice < VALUE_SLICES; slice++) {
-      // Everybody is done with the slice before.
-      workgroupBarrier();
-      stage_d_out(queries, slice, thread);
-      // Adjoints and weights are there for all.
-      workgroupBarrier();
-      d_value[slice] = add_weighted(d_value[slice], x, y);
-    }
-    // Everybody is done with the weights, where slopes are kept next.
-    workgroupBarrier();
-    keep_weights(pairs.slopes, x, y);
+    var products = mat4x4f();
     for (var slice = 0u; slice < KEY_SLICES; slice++) {
       workgroupBarrier();
       stage_q(queries, slice, thread);
+      stage_k(keys, slice, thread);
       workgroupBarrier();
-      d_key[slice] = add_weighted(d_key[slice], x, y);
+      products = add_products(products, x, y, min(LANES, KEY_VECTORS - slice * LANES));
+    }
+    let is_tested = visible_here == SOME || keys.last - keys.first + 1u < OTHER;
+    let slopes = slopes_of(products, value_products, queries, keys, is_tested, x, y);
+    // Everybody is done with the queries, where the slopes are kept next.
+    workgroupBarrier();
+    keep_weights(slopes, x, y);
+    for (var slice = 0u; slice < KEY_SLICES; slice++) {
+      // Everybody is done with the slice before.
+      workgroupBarrier();
+      stage_k(keys, slice, thread);
+      // Keys and slopes are there for all.
+      workgroupBarrier();
+      d_query[slice] = add_weighted(d_query[slice], x, y);
     }
   }
   for (var i = 0u; i < 4u; i++) {
     let n = first + 4u * y + i;
-    if (n <= keys.last) {
+    if (n <= queries.last) {
       for (var slice = 0u; slice < KEY_SLICES; slice++) {
         let c = slice * LANES + x;
         if (c < KEY_VECTORS) {
-          store_d_k_channels(key_row(keys, n), kv_head, c, d_key[slice][i]);
-        }
-      }
-      for (var slice = 0u; slice < VALUE_SLICES; slice++) {
-        let c = slice * LANES + x;
-        if (c < VALUE_VECTORS) {
-          store_d_v_channels(key_row(keys, n), kv_head, c, d_value[slice][i]);
+          store_d_q_channels(query_row(queries, n), query_head(queries, n), c, d_query[slice][i]);
         }
       }
     }

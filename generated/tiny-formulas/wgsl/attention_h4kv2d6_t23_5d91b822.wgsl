@@ -1,20 +1,19 @@
-// attention_backward_queries_h4kv2d6_t23_17c90aad: Gradients of queries, keys and values from the saved log-sum-exp.
+// attention_h4kv2d6_t23_5d91b822: Softmax attention with grouped keys and values; a row with nothing visible yields zeros.
 //
-// formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = (k <= q) && same_document; out = softmax_k(score where visible) · v; p = exp(score - log_sum_exp); d_v = pᵀ d_out; d_score = p (d_out·v - out·d_out); d_s = d_score score'(s); d_q = d_s k · scale; d_k = d_sᵀ q · scale
-// source:   Dao, arXiv:2307.08691
-// operands: q           f32 rows of 24, 24 values apart
-//           k           f32 rows of 12, 12 values apart
-//           v           f32 rows of 12, 12 values apart
-//           documents   i32 vector
-//           d_out       f32 rows of 24, 24 values apart
-//           statistics  f32 rows of 8, 8 values apart
-//           d_q         f32 rows of 24, 24 values apart
-//           rows        u32, rows of this run
-// tile:     64 queries of the heads that share a key-value head per workgroup, in blocks of 32 keys
-// chosen:   a tile owns all rows of one group of heads in one sequence, so nothing is summed across tiles
-// used by:  layers[0].attention.core dgrad (model.attention)
+// formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = ((k <= q) && ((q - k) < 8)) && same_document; out = softmax_k(score where visible) · v; log_sum_exp kept for the backward pass
+// source:   Vaswani et al., arXiv:1706.03762; groups: Ainslie et al., arXiv:2305.13245; blocks: Dao et al., arXiv:2205.14135
+// operands: q            f32 rows of 24, 24 values apart
+//           k            f32 rows of 12, 12 values apart
+//           v            f32 rows of 12, 12 values apart
+//           documents    i32 vector
+//           out          f32 rows of 24, 24 values apart
+//           log_sum_exp  f32 rows of 4, 4 values apart
+//           rows         u32, rows of this run
+// tile:     16 queries of the heads that share a key-value head per workgroup, in blocks of 32 keys; slices of 32 channels are in workgroup memory
+// chosen:   online softmax over blocks of keys: no score leaves the block
+// used by:  layers[1].attention.core fprop (model.attention)
 // spec:     tiny-formulas
-// template: templates/wgsl/attention-queries-tile.wgsl.hbs
+// template: templates/wgsl/attention-tile.wgsl.hbs
 struct Words {
   rows: u32,
 }
@@ -23,10 +22,9 @@ struct Words {
 @group(0) @binding(1) var<storage, read_write> k: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> v: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> documents: array<i32>;
-@group(0) @binding(4) var<storage, read_write> d_out: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> statistics: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> d_q: array<f32>;
-@group(0) @binding(7) var<uniform> words: Words;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<storage, read_write> log_sum_exp: array<f32>;
+@group(0) @binding(6) var<uniform> words: Words;
 
 fn q_at(i: u32) -> f32 {
   return q[i / 4u][i % 4u];
@@ -44,16 +42,12 @@ fn documents_at(i: u32) -> i32 {
   return documents[i];
 }
 
-fn d_out_at(i: u32) -> f32 {
-  return d_out[i / 4u][i % 4u];
+fn put_out(i: u32, value: f32) {
+  out[i] = value;
 }
 
-fn statistics_at(i: u32) -> f32 {
-  return statistics[i / 4u][i % 4u];
-}
-
-fn put_d_q(i: u32, value: f32) {
-  d_q[i] = value;
+fn put_log_sum_exp(i: u32, value: f32) {
+  log_sum_exp[i] = value;
 }
 
 /// A question to the bits: compilers may assume that there is no NaN.
@@ -147,18 +141,11 @@ fn v_channels(row: u32, head: u32, c: u32) -> vec4f {
   return select(vec4f(0.0), values, vec4u(4u * c) + vec4u(0u, 1u, 2u, 3u) < vec4u(6u));
 }
 
-/// Channels 4 c to 4 c + 3 of a head; behind its last one there are zeros.
-fn d_out_channels(row: u32, head: u32, c: u32) -> vec4f {
-  let at = row * 24u + head * 6u + 4u * c;
-  let values = vec4f(d_out_at(at), d_out_at(at + 1u), d_out_at(at + 2u), d_out_at(at + 3u));
-  return select(vec4f(0.0), values, vec4u(4u * c) + vec4u(0u, 1u, 2u, 3u) < vec4u(6u));
-}
-
 /// Stores the channels that the head has: what is behind them is another head's.
-fn store_d_q_channels(row: u32, head: u32, c: u32, value: vec4f) {
+fn store_out_channels(row: u32, head: u32, c: u32, value: vec4f) {
   let at = row * 24u + head * 6u + 4u * c;
   for (var i = 0u; i < min(4u, 6u - 4u * c); i++) {
-    put_d_q(at + i, value[i]);
+    put_out(at + i, value[i]);
   }
 }
 
@@ -173,30 +160,30 @@ fn score_of(s: vec4f, q: i32, k: vec4i, head: i32) -> vec4f {
   return tanh4(s * 0.03333333507180214f) * 30.0f - vec4f(q - k) * (1.0f / exp1(f32(1 + head) * log1(2.0f)));
 }
 
-/// What is above, derived by s, times d_y.
-fn score_slope(s: vec4f, q: i32, k: vec4i, head: i32, d_y: vec4f) -> vec4f {
-  let tanh_ = tanh4(s * 0.03333333507180214f);
-  return d_y * (1.0f - tanh_ * tanh_);
-}
-
-/// visible = (k <= q) && same_document
+/// visible = ((k <= q) && ((q - k) < 8)) && same_document
 fn is_visible(q: i32, k: vec4i, head: i32, same_document: vec4<bool>) -> vec4<bool> {
-  return ((k <= vec4i(q)) & same_document);
+  let k_2 = k;
+  let q_2 = q;
+  return (((k_2 <= vec4i(q_2)) & (q_2 - k_2 < vec4i(8))) & same_document);
 }
 
 /// The same for a block of queries and keys, by interval arithmetic.
 fn visible_pairs(q_low: i32, q_high: i32, k_low: i32, k_high: i32, head_low: i32, head_high: i32,
     same_document_may: bool, same_document_must: bool) -> u32 {
-  return select(select(NONE, SOME, k_low <= q_high && same_document_may), ALL, k_high <= q_low && same_document_must);
+  let bound_11 = k_low * (-1);
+  let bound_13 = q_high + bound_11;
+  let bound_10 = k_high * (-1);
+  let bound_12 = q_low + bound_10;
+  return select(select(NONE, SOME, (k_low <= q_high && bound_12 < 8) && same_document_may), ALL, (k_high <= q_low && bound_13 < 8) && same_document_must);
 }
 
 const KV_HEADS = HEADS / GROUP_HEADS;
 /// Rows of the block that a workgroup owns, and of those that it meets; a thread has 4 x 4 pairs of them.
-const OWN = 64u;
+const OWN = 16u;
 const OTHER = 32u;
 /// Threads side by side. Each has four rows of the other block that are LANES apart, so that neighbours read neighbours.
 const LANES = 8u;
-const THREADS = 128u;
+const THREADS = 32u;
 /// From row to row of `other`: odd, so that the rows that neighbours read lie in different banks.
 const PITCH = LANES + 1u;
 /// Slices of LANES vectors, which are all of a head's channels that are in workgroup memory at a time.
@@ -253,17 +240,6 @@ fn stage_v(rows: Rows, slice: u32, thread: u32) {
     if (c < 2u) {
       let n = min(rows.first + i / LANES, rows.last);
       other[i / LANES * PITCH + i % LANES] = v_channels(key_row(rows, n), rows.kv_head, c);
-    }
-  }
-}
-
-/// Brings a slice of d_out into `own`: neighbouring threads read neighbouring vectors.
-fn stage_d_out(rows: Rows, slice: u32, thread: u32) {
-  for (var i = thread; i < OWN * LANES; i += THREADS) {
-    let c = slice * LANES + i % LANES;
-    if (c < 2u) {
-      let n = min(rows.first + i / LANES, rows.last);
-      own[i / LANES * LANES + i % LANES] = d_out_channels(query_row(rows, n), query_head(rows, n), c);
     }
   }
 }
@@ -369,32 +345,137 @@ fn same_document(own_row: u32, x: u32) -> vec4<bool> {
   return others == vec4i(own_documents[own_row]);
 }
 
+/// The largest score of every own row among a lane's, or the sum of weights.
+var<workgroup> lane_parts: array<vec4f, LANES * OWN / 4u>;
+
+/// The largest of what all lanes have of the thread's four own rows.
+fn largest_of_lanes(part: vec4f, x: u32, y: u32) -> vec4f {
+  lane_parts[x * (OWN / 4u) + y] = part;
+  // All lanes read what each of them has written.
+  workgroupBarrier();
+  var largest = lane_parts[y];
+  for (var lane = 1u; lane < LANES; lane++) {
+    largest = max(largest, lane_parts[lane * (OWN / 4u) + y]);
+  }
+  return largest;
+}
+
+/// The sum of the same, in the order of the lanes.
+fn sum_of_lanes(part: vec4f, x: u32, y: u32) -> vec4f {
+  // Somebody may still read the largest scores.
+  workgroupBarrier();
+  lane_parts[x * (OWN / 4u) + y] = part;
+  workgroupBarrier();
+  var sum = lane_parts[y];
+  for (var lane = 1u; lane < LANES; lane++) {
+    sum += lane_parts[lane * (OWN / 4u) + y];
+  }
+  return sum;
+}
+
+/// Scores of the thread's pairs from their products; those that the mask hides are the lowest.
+fn scores_of(products: mat4x4f, queries: Rows, keys: Rows, position: u32, is_tested: bool, x: u32, y: u32) -> mat4x4f {
+  let k = vec4i(i32(keys.first + x)) + vec4i(0, i32(LANES), 2 * i32(LANES), 3 * i32(LANES));
+  var scores: mat4x4f;
+  for (var i = 0u; i < 4u; i++) {
+    let n = min(queries.first + 4u * y + i, queries.last);
+    let q = i32(position + n / GROUP_HEADS);
+    let head = i32(query_head(queries, n));
+    var score = score_of(SCALE * products[i], q, k, head);
+    if (is_tested) {
+      let is_seen = is_visible(q, k, head, same_document(4u * y + i, x)) & (k <= vec4i(i32(keys.last)));
+      score = select(vec4f(LOWEST), score, is_seen);
+    }
+    scores[i] = score;
+  }
+  return scores;
+}
+
+fn largest_of_columns(m: mat4x4f) -> vec4f {
+  let t = transpose(m);
+  return max(max(t[0], t[1]), max(t[2], t[3]));
+}
+
+fn sums_of_columns(m: mat4x4f) -> vec4f {
+  let t = transpose(m);
+  return (t[0] + t[1]) + (t[2] + t[3]);
+}
+
+/// Queries of a block, the first of them at `position`, over the first `count` keys that begin at `origin`.
+fn attend(queries: Rows, position: u32, origin: u32, count: u32, thread: u32) {
+  let x = thread % LANES;
+  let y = thread / LANES;
+  // Of the thread's four queries: the largest score, this lane's part of the sum of weights, and of the weighted values.
+  var most = vec4f(LOWEST);
+  var total = vec4f(0.0);
+  var result: array<mat4x4f, VALUE_SLICES>;
+  for (var first = 0u; first < count; first += OTHER) {
+    let keys = Rows(origin, queries.kv_head, first, min(first + OTHER, count) - 1u);
+    let visible_here = block_visibility(queries, keys, position, thread);
+    if (visible_here == NONE) {
+      continue;
+    }
+    // Zeros are written out: not every compiler clears a variable of a loop again.
+    var products = mat4x4f();
+    for (var slice = 0u; slice < KEY_SLICES; slice++) {
+      // Everybody is done with what was staged before.
+      workgroupBarrier();
+      stage_q(queries, slice, thread);
+      stage_k(keys, slice, thread);
+      // The slice is there for all.
+      workgroupBarrier();
+      products = add_products(products, x, y, min(LANES, KEY_VECTORS - slice * LANES));
+    }
+    let is_tested = visible_here == SOME || keys.last - keys.first + 1u < OTHER;
+    let scores = scores_of(products, queries, keys, position, is_tested, x, y);
+    // Its barrier is also behind the last read of staged queries, where weights are kept next.
+    let new_most = max(most, largest_of_lanes(largest_of_columns(scores), x, y));
+    var weights: mat4x4f;
+    for (var i = 0u; i < 4u; i++) {
+      // A masked score is the lowest number: its weight is 0 even where nothing else has been seen.
+      weights[i] = select(exp4(scores[i] - new_most[i]), vec4f(0.0), scores[i] <= vec4f(LOWEST));
+    }
+    let alpha = exp4(most - new_most);
+    total = total * alpha + sums_of_columns(weights);
+    most = new_most;
+    keep_weights(weights, x, y);
+    for (var slice = 0u; slice < VALUE_SLICES; slice++) {
+      // Everybody is done with the keys, or the slice before.
+      workgroupBarrier();
+      stage_v(keys, slice, thread);
+      // Values and weights are there for all.
+      workgroupBarrier();
+      let before = result[slice];
+      let scaled = mat4x4f(before[0] * alpha.x, before[1] * alpha.y, before[2] * alpha.z, before[3] * alpha.w);
+      result[slice] = add_weighted(scaled, x, y);
+    }
+  }
+  let sum = sum_of_lanes(total, x, y);
+  for (var i = 0u; i < 4u; i++) {
+    let n = queries.first + 4u * y + i;
+    if (n <= queries.last) {
+      let row = query_row(queries, n);
+      let head = query_head(queries, n);
+      // A query that sees nothing yields zeros.
+      let inverse = select(0.0, 1.0 / sum[i], sum[i] > 0.0);
+      for (var slice = 0u; slice < VALUE_SLICES; slice++) {
+        let c = slice * LANES + x;
+        if (c < VALUE_VECTORS) {
+          store_out_channels(row, head, c, result[slice][i] * inverse);
+        }
+      }
+      if (x == 0u) {
+        put_log_sum_exp(row * 4u + head, select(0.0, most[i] + log1(sum[i]), sum[i] > 0.0));
+      }
+    }
+  }
+}
+
 /// Blocks of a sequence's queries with the heads that share a head of keys and values.
 const BLOCKS = (SEQUENCE * GROUP_HEADS + OWN - 1u) / OWN;
 
-/// Adjoints of the thread's products of queries and keys, from these and from those of values and the results' adjoints.
-fn slopes_of(products: mat4x4f, value_products: mat4x4f, queries: Rows, keys: Rows, is_tested: bool, x: u32, y: u32) -> mat4x4f {
-  let k = vec4i(i32(keys.first + x)) + vec4i(0, i32(LANES), 2 * i32(LANES), 3 * i32(LANES));
-  var slopes: mat4x4f;
-  for (var i = 0u; i < 4u; i++) {
-    let n = min(queries.first + 4u * y + i, queries.last);
-    let q = i32(n / GROUP_HEADS);
-    let head = query_head(queries, n);
-    let at = query_row(queries, n) * 8u + 2u * head;
-    let s = SCALE * products[i];
-    var p = exp4(score_of(s, q, k, i32(head)) - statistics_at(at));
-    if (is_tested) {
-      let is_seen = is_visible(q, k, i32(head), same_document(4u * y + i, x)) & (k <= vec4i(i32(keys.last)));
-      p = select(vec4f(0.0), p, is_seen);
-    }
-    let d_y = p * (value_products[i] - statistics_at(at + 1u));
-    slopes[i] = SCALE * score_slope(s, q, k, i32(head), d_y);
-  }
-  return slopes;
-}
-
-@compute @workgroup_size(128)
-fn attention_backward_queries_h4kv2d6_t23_17c90aad(
+@compute @workgroup_size(32)
+fn attention_h4kv2d6_t23_5d91b822(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
@@ -406,58 +487,7 @@ fn attention_backward_queries_h4kv2d6_t23_17c90aad(
   if (first_row >= words.rows) {
     return;
   }
-  let x = thread % LANES;
-  let y = thread / LANES;
   let queries = Rows(first_row, kv_head, first, min(first + OWN, SEQUENCE * GROUP_HEADS) - 1u);
   stage_documents(queries, thread);
-  var d_query: array<mat4x4f, KEY_SLICES>;
-  for (var key = 0u; key < SEQUENCE; key += OTHER) {
-    let keys = Rows(first_row, kv_head, key, min(key + OTHER, SEQUENCE) - 1u);
-    let visible_here = block_visibility(queries, keys, 0u, thread);
-    if (visible_here == NONE) {
-      continue;
-    }
-    var value_products = mat4x4f();
-    for (var slice = 0u; slice < VALUE_SLICES; slice++) {
-      // Everybody is done with what was staged before.
-      workgroupBarrier();
-      stage_d_out(queries, slice, thread);
-      stage_v(keys, slice, thread);
-      // The slice is there for all.
-      workgroupBarrier();
-      value_products = add_products(value_products, x, y, min(LANES, VALUE_VECTORS - slice * LANES));
-    }
-    var products = mat4x4f();
-    for (var slice = 0u; slice < KEY_SLICES; slice++) {
-      workgroupBarrier();
-      stage_q(queries, slice, thread);
-      stage_k(keys, slice, thread);
-      workgroupBarrier();
-      products = add_products(products, x, y, min(LANES, KEY_VECTORS - slice * LANES));
-    }
-    let is_tested = visible_here == SOME || keys.last - keys.first + 1u < OTHER;
-    let slopes = slopes_of(products, value_products, queries, keys, is_tested, x, y);
-    // Everybody is done with the queries, where the slopes are kept next.
-    workgroupBarrier();
-    keep_weights(slopes, x, y);
-    for (var slice = 0u; slice < KEY_SLICES; slice++) {
-      // Everybody is done with the slice before.
-      workgroupBarrier();
-      stage_k(keys, slice, thread);
-      // Keys and slopes are there for all.
-      workgroupBarrier();
-      d_query[slice] = add_weighted(d_query[slice], x, y);
-    }
-  }
-  for (var i = 0u; i < 4u; i++) {
-    let n = first + 4u * y + i;
-    if (n <= queries.last) {
-      for (var slice = 0u; slice < KEY_SLICES; slice++) {
-        let c = slice * LANES + x;
-        if (c < KEY_VECTORS) {
-          store_d_q_channels(query_row(queries, n), query_head(queries, n), c, d_query[slice][i]);
-        }
-      }
-    }
-  }
+  attend(queries, 0u, first_row, SEQUENCE, thread);
 }
