@@ -2,7 +2,7 @@
 //
 // formula:  parts[chunk] = Σ x * x over 16384 elements
 // source:   sums in chunks that depend on shape alone
-// operands: x      f32 vector
+// operands: x      f32 rows of 24, 24 values apart
 //           parts  f32 vector
 //           rows   u32, rows of this run
 // tile:     16384 elements per workgroup of 256, side by side
@@ -31,7 +31,7 @@ fn put_parts(i: u32, value: f32) {
 
 const WIDTH = 24u;
 const VECTORS = 6u;
-const PITCH = 0u;
+const PITCH = 6u;
 const CHUNK = 4096u;
 const PARTS = 1u;
 const ROOM = 64u;

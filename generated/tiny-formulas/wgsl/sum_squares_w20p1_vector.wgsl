@@ -1,4 +1,4 @@
-// sum_squares_w32p1_851c6952: Adds the squares of the elements of each chunk; 0 behind the last one.
+// sum_squares_w20p1_vector: Adds the squares of the elements of each chunk; 0 behind the last one.
 //
 // formula:  parts[chunk] = Σ x * x over 16384 elements
 // source:   sums in chunks that depend on shape alone
@@ -8,7 +8,7 @@
 // tile:     16384 elements per workgroup of 256, side by side
 // chosen:   one number from many: partial sums of fixed chunks, combined in order
 // used by:  update update (train.clip)
-// spec:     tiny
+// spec:     tiny-formulas
 // template: templates/wgsl/reduce-partial.wgsl.hbs
 struct Words {
   rows: u32,
@@ -26,8 +26,8 @@ fn put_parts(i: u32, value: f32) {
   parts[i] = value;
 }
 
-const WIDTH = 32u;
-const VECTORS = 8u;
+const WIDTH = 20u;
+const VECTORS = 5u;
 const PITCH = 0u;
 const CHUNK = 4096u;
 const PARTS = 1u;
@@ -78,7 +78,7 @@ fn summand(i: u32) -> vec4f {
 }
 
 @compute @workgroup_size(256)
-fn sum_squares_w32p1_851c6952(
+fn sum_squares_w20p1_vector(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,

@@ -1,14 +1,14 @@
-// sum_squares_w24p1_192b971c: Adds the squares of the elements of each chunk; 0 behind the last one.
+// sum_w69p1_vector: Adds the elements of each chunk; 0 behind the last one.
 //
-// formula:  parts[chunk] = Σ x * x over 16384 elements
+// formula:  parts[chunk] = Σ x over 16384 elements
 // source:   sums in chunks that depend on shape alone
-// operands: x      f32 rows of 24, 24 values apart
+// operands: x      f32 vector
 //           parts  f32 vector
 //           rows   u32, rows of this run
 // tile:     16384 elements per workgroup of 256, side by side
 // chosen:   one number from many: partial sums of fixed chunks, combined in order
-// used by:  update update (train.clip)
-// spec:     tiny-experts
+// used by:  loss fprop (model.vocab)
+// spec:     tiny-formulas
 // template: templates/wgsl/reduce-partial.wgsl.hbs
 enable subgroups;
 requires subgroup_id;
@@ -29,9 +29,9 @@ fn put_parts(i: u32, value: f32) {
   parts[i] = value;
 }
 
-const WIDTH = 24u;
-const VECTORS = 6u;
-const PITCH = 6u;
+const WIDTH = 69u;
+const VECTORS = 18u;
+const PITCH = 0u;
 const CHUNK = 4096u;
 const PARTS = 1u;
 const ROOM = 64u;
@@ -85,12 +85,12 @@ fn place_of(i: u32) -> u32 {
 /// What four elements add; what lies behind the end of a row is nothing.
 fn summand(i: u32) -> vec4f {
   let x = load_x(place_of(i));
-  let value = x * x;
-  return value;
+  let value = x;
+  return select(vec4f(0.0), value, vec4u(i % VECTORS * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(WIDTH));
 }
 
 @compute @workgroup_size(256)
-fn sum_squares_w24p1_192b971c(
+fn sum_w69p1_vector(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,

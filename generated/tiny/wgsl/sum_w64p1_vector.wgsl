@@ -1,14 +1,14 @@
-// sum_squares_w16p1_f87f0fd1: Adds the squares of the elements of each chunk; 0 behind the last one.
+// sum_w64p1_vector: Adds the elements of each chunk; 0 behind the last one.
 //
-// formula:  parts[chunk] = Σ x * x over 16384 elements
+// formula:  parts[chunk] = Σ x over 16384 elements
 // source:   sums in chunks that depend on shape alone
-// operands: x      f32 rows of 16, 16 values apart
+// operands: x      f32 vector
 //           parts  f32 vector
 //           rows   u32, rows of this run
 // tile:     16384 elements per workgroup of 256, side by side
 // chosen:   one number from many: partial sums of fixed chunks, combined in order
-// used by:  update update (train.clip)
-// spec:     tiny-experts
+// used by:  loss fprop (model.vocab)
+// spec:     tiny
 // template: templates/wgsl/reduce-partial.wgsl.hbs
 struct Words {
   rows: u32,
@@ -26,9 +26,9 @@ fn put_parts(i: u32, value: f32) {
   parts[i] = value;
 }
 
-const WIDTH = 16u;
-const VECTORS = 4u;
-const PITCH = 4u;
+const WIDTH = 64u;
+const VECTORS = 16u;
+const PITCH = 0u;
 const CHUNK = 4096u;
 const PARTS = 1u;
 const ROOM = 64u;
@@ -73,12 +73,12 @@ fn place_of(i: u32) -> u32 {
 /// What four elements add; what lies behind the end of a row is nothing.
 fn summand(i: u32) -> vec4f {
   let x = load_x(place_of(i));
-  let value = x * x;
+  let value = x;
   return value;
 }
 
 @compute @workgroup_size(256)
-fn sum_squares_w16p1_f87f0fd1(
+fn sum_w64p1_vector(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
