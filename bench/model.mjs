@@ -49,6 +49,18 @@ export async function openBuild({ kernels, manifest }, { device = "wasm", thread
   return openWebGpu(manifest, readText, { gpu: await openDawn({ isSoftware }), isSoftware });
 }
 
+/** An adapter's device without a model. @param {"webgpu" | "webgpu:software"} name @returns {Promise<GPUDevice>} */
+export async function openNoModel(name) {
+  const { requestDevice } = await load("runtime/devices/webgpu-adapter.js");
+  return requestDevice((await findAdapter(name)).adapter, "bench");
+}
+
+/** @param {"webgpu" | "webgpu:software"} name @returns {Promise<import("../compiler/cli/choose-device.ts").FoundAdapter>} */
+export async function findAdapter(name) {
+  const found = await load("compiler/cli/choose-device.js");
+  return found.findAdapter(name);
+}
+
 /** What a device's kernels are compiled for. @param {Where} where */
 export async function targetOf({ device = "wasm" }) {
   const [{ targets }, { targetOfDevice }] = await Promise.all([
@@ -58,18 +70,38 @@ export async function targetOf({ device = "wasm" }) {
   return targets[targetOfDevice[device]];
 }
 
+/** A checked spec. @param {string} path @param {string[]} overrides */
+async function readSpec(path, overrides = []) {
+  const { readSpecFile } = await load("compiler/spec/read.js");
+  const { spec, diagnostics } = readSpecFile(path, overrides);
+  if (spec === undefined) throw new Error(diagnostics.map((/** @type {{claim: string}} */ d) => d.claim).join("\n"));
+  return spec;
+}
+
+/**
+ * Compiles a spec and opens it as those do who train and generate with it; it has no weights yet.
+ * @param {string} path @param {Where} where
+ * @returns {Promise<import("../runtime/model.ts").Model>}
+ */
+export async function openModel(path, where) {
+  const [spec, { compileInMemory }, { openModel: open }] = await Promise.all([
+    readSpec(path),
+    load("compiler/cli/compile-in-memory.js"),
+    load("runtime/index.js"),
+  ]);
+  return open(await compileInMemory(spec, {}, where.device), where);
+}
+
 /**
  * Compiles a spec and opens it with random weights and one random micro-batch.
  * @param {string} path @param {Where} where @param {string[]} overrides
  */
 export async function openSpec(path, where, overrides = []) {
-  const [{ readSpecFile }, { compile }, { ropeTable }] = await Promise.all([
-    load("compiler/spec/read.js"),
+  const [spec, { compile }, { ropeTable }] = await Promise.all([
+    readSpec(path, overrides),
     load("compiler/compile.js"),
     load("runtime/constants.js"),
   ]);
-  const { spec, diagnostics } = readSpecFile(path, overrides);
-  if (spec === undefined) throw new Error(diagnostics.map((/** @type {{claim: string}} */ d) => d.claim).join("\n"));
   const build = compile(spec, undefined, {}, await targetOf(where));
   const device = await openBuild(build, where);
   fillModel(device, build.manifest, ropeTable);

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { exit } from "node:process";
 import { fileURLToPath } from "node:url";
-import { median } from "./model.mjs";
+import { median, openModel } from "./model.mjs";
 import { startPeer, torchVersion } from "./peer.mjs";
 import { kernelShares } from "./shares.mjs";
 
@@ -24,28 +24,8 @@ if (text === undefined) {
   process.stderr.write("node bench/train-ref.mjs FOLDER TEXT [steps] [threads] [device]\n");
   exit(2);
 }
-const [vocab, sequence, sequences, steps] = [256, 256, 8, Number(wanted)];
-
-const spec = `mspec: 1
-name: train-ref
-model:
-  vocab: ${vocab}
-  context: ${sequence}
-  width: 256
-  layers: 4
-  norm: { eps: 1e-6 }
-  attention: { kind: mla, heads: 8, kv_rank: 64, nope_dim: 32, rope_dim: 16, value_dim: 32, rope: { layout: interleaved } }
-  ffn:
-    { kind: moe, experts: 8, top_k: 2, shared: 1, intermediate: 256, router: { score: sigmoid(logit), normalize: true, bias_update: 0.01 } }
-train:
-  sequence: ${sequence}
-  batch: { sequences: ${sequences} }
-  steps: 300
-  optimizer: { betas: [0.9, 0.95], eps: 1e-8, weight_decay: { all: 0.1, norm: 0 } }
-  lr: warmup(20) to 1e-3 then cosine to 1e-4
-  clip: 1
-serve: { sequences: 1, tokens: 8, pages: 16 }
-`;
+/** As in train-ref.mspec.yaml. */
+const [sequence, sequences, steps] = [256, 8, Number(wanted)];
 
 /** The generator of the reference's batch order. @param {number} seed */
 function mulberry32(seed) {
@@ -73,18 +53,12 @@ function batchOf(bytes, offsets) {
   };
 }
 
-async function openModel() {
-  const [{ readSpec }, { SourceText }, { compileInMemory }, open] = await Promise.all([
-    load("compiler/spec/read.js"),
-    load("compiler/source/text.js"),
-    load("compiler/cli/compile-in-memory.js"),
-    load("runtime/index.js"),
-  ]);
-  const read = readSpec(new SourceText("train-ref.mspec.yaml", spec));
-  if (read.spec === undefined)
-    throw new Error(read.diagnostics.map((/** @type {{claim: string}} */ d) => d.claim).join("\n"));
-  const source = await compileInMemory(read.spec, {}, where);
-  return open.openModel(source, { device: where, threads: Number(threads) });
+async function openReference() {
+  const path = fileURLToPath(new URL("train-ref.mspec.yaml", import.meta.url));
+  return openModel(path, {
+    device: /** @type {import("../runtime/device.ts").DeviceName} */ (where),
+    threads: Number(threads),
+  });
 }
 
 /** The start weights under our names. */
@@ -106,7 +80,7 @@ const program = fileURLToPath(new URL("./train_ref_peer.py", import.meta.url));
 const peer =
   version === undefined ? undefined : await startPeer("python3", [program, join(folder, "train_ref.py"), text]);
 const start = process.memoryUsage().rss;
-const model = await openModel();
+const model = await openReference();
 const { runStep, writeMicroBatch } = await load("runtime/train/step.js");
 const { scheduleValue } = await load("runtime/schedule.js");
 await model.loadWeights(join(made, "ours", "model.safetensors"));
