@@ -24,7 +24,7 @@ function missingOf(folder) {
       return true;
     }
   });
-  return missing.length === 0 ? undefined : `${missing.join(" and ")} is not installed in that folder`;
+  return missing.length === 0 ? undefined : `that folder has no ${missing.join(" and no ")}`;
 }
 
 /**

@@ -24,7 +24,7 @@ function countsOf({ statistics }) {
 
 /** Measured for so long, but at least `leastSteps`. */
 const milliseconds = 20_000;
-const leastSteps = 3;
+const leastSteps = 2;
 const mostSteps = 100;
 
 /** @param {import("../runtime/contract.ts").ManifestTraining} training @param {number} vocab */
