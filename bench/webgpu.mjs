@@ -30,7 +30,7 @@ const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: root
 say(`${adapterTitle}${found.description}`);
 say();
 say(
-  `\`npm run bench -- --device ${device} --write\` at commit ${commit}; ${cpus().length} cores of ${cpus()[0].model.trim()}, ${type()} ${release().split("-")[0]}, Node ${process.version}. Kernels by the adapter's clock, steps by the host's; medians.`,
+  `\`npm run bench -- --device ${device} --write\` at commit ${commit}; ${cpus().length} cores of ${cpus()[0].model.trim()}, ${type()} ${release().split("-")[0]}, Node ${process.version}. Operations are the fastest of repeated runs by the adapter's clock, steps are medians by the host's.`,
 );
 say();
 if (isSoftware) {
