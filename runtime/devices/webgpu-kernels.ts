@@ -12,6 +12,8 @@ export type ReadText = (path: string) => Promise<string>;
 
 interface KernelText {
   readonly file: string;
+  /** Of the text as it was compiled. */
+  readonly sha256: string;
   readonly text: string;
   readonly module: GPUShaderModule;
 }
@@ -76,8 +78,9 @@ function wantedPipelines(manifest: Manifest, resources: GpuResources): Map<strin
 }
 
 /** The file of a kernel for a device: the first of its variants whose features are there, or the kernel's own. */
-function fileFor({ file, variants = [] }: ManifestKernel, features: ReadonlySet<string>): string {
-  return variants.find((variant) => variant.features.every((feature) => features.has(feature)))?.file ?? file;
+function fileFor(kernel: ManifestKernel, features: ReadonlySet<string>): Pick<ManifestKernel, "file" | "sha256"> {
+  const { variants = [] } = kernel;
+  return variants.find((variant) => variant.features.every((feature) => features.has(feature))) ?? kernel;
 }
 
 /** Modules by kernel name; files with the same text share one. */
@@ -86,7 +89,7 @@ async function createModules(
   { device, features }: GpuResources,
   readText: ReadText,
 ): Promise<ReadonlyMap<string, KernelText>> {
-  const files = [...new Set(wanted.map(({ kernel }) => fileFor(kernel, features)))];
+  const files = [...new Set(wanted.map(({ kernel }) => fileFor(kernel, features).file))];
   const texts = new Map(await Promise.all(files.map(async (file) => [file, await readText(file)] as const)));
   const modules = new Map<string, GPUShaderModule>();
   // What is wrong with a module is told with its pipeline, by name and line.
@@ -97,10 +100,10 @@ async function createModules(
   await device.popErrorScope();
   const kernels = new Map<string, KernelText>();
   for (const { kernel } of wanted) {
-    const file = fileFor(kernel, features);
+    const { file, sha256 } = fileFor(kernel, features);
     const text = texts.get(file) ?? "";
     const module = modules.get(text);
-    if (module !== undefined) kernels.set(kernel.name, { file, text, module });
+    if (module !== undefined) kernels.set(kernel.name, { file, sha256, text, module });
   }
   return kernels;
 }
@@ -137,10 +140,18 @@ async function createPipeline(
 }
 
 /** Why the driver takes no pipeline: an error in the text, with its place, or what it says of the whole. */
-async function refusal({ file, text, module }: KernelText, path: string, error: unknown): Promise<Error> {
+async function refusal({ file, sha256, text, module }: KernelText, path: string, error: unknown): Promise<Error> {
+  const isAsCompiled = (await checksumOf(text)) === sha256;
   const info = await module.getCompilationInfo();
   const found = info.messages.find(({ type }) => type === "error");
-  if (found === undefined) return messages.kernelRefused(file, path, error);
+  if (found === undefined) return messages.kernelRefused({ file, path, isAsCompiled }, error);
   const { lineNum: line, linePos: column, message } = found;
-  return messages.kernelError({ file, path, line, column, message, source: text.split("\n")[line - 1] ?? "" });
+  const source = text.split("\n")[line - 1] ?? "";
+  return messages.kernelError({ file, path, isAsCompiled, line, column, message, source });
+}
+
+/** SHA-256 of a text, as manifests write it. */
+async function checksumOf(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -3,7 +3,7 @@
 import type { Manifest, ManifestTensor } from "../contract.ts";
 import { tensorBytes, tensorsOf } from "../memory-map.ts";
 import * as messages from "../messages/webgpu.ts";
-import { scalarArena, storageOf } from "./webgpu-operands.ts";
+import { arenaBytes, scalarArena, storageOf } from "./webgpu-operands.ts";
 import { type GpuResources, usage } from "./webgpu-resources.ts";
 
 /** So many readings may be under way at once; more wait. */
@@ -34,9 +34,6 @@ export async function allocate(manifest: Manifest, resources: GpuResources, adap
   }
   return { arenas, staging, stagingBytes };
 }
-
-/** Bindings are of whole words, and of at least one. */
-const arenaBytes = (bytes: number): number => Math.max(16, Math.ceil(bytes / 16) * 16);
 
 /** Bytes of what the largest program is run for, with all scalars. */
 function resultBytes(manifest: Manifest): number {

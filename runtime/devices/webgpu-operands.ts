@@ -28,7 +28,10 @@ type BoundTensor = Extract<ManifestOperand, { readonly tensor: string }>;
 
 type TensorsByName = ReadonlyMap<string, ManifestTensor>;
 
-/** The ranges that a launch binds as storage, in order. */
+/** Bytes of an arena's buffer: bindings are of whole words, and of at least one. */
+export const arenaBytes = (bytes: number): number => Math.max(16, Math.ceil(bytes / 16) * 16);
+
+/** The ranges that a launch binds as storage, in order. Errors: what lies outside its arena. */
 export function storageOf(
   { operands }: ManifestLaunch,
   tensors: TensorsByName,
@@ -51,7 +54,11 @@ function rangeOf(
     throw new RangeError(`${name} is bound at byte ${offset}, which is no multiple of ${bindingAlignment}`);
   }
   const rest = Math.ceil((tensorBytes(tensor) - shift) / 4) * 4;
-  return { tensor: name, arena: tensor.arena, offset, bytes: bytes ?? rest };
+  const range = { tensor: name, arena: tensor.arena, offset, bytes: bytes ?? rest };
+  const [end, room] = [offset + range.bytes, arenas[tensor.arena]];
+  if (room === undefined) throw new RangeError(`tensor ${name} lies in unknown arena ${tensor.arena}`);
+  if (end > arenaBytes(room)) throw new RangeError(`${name} ends at byte ${end} of ${tensor.arena}, which has ${room}`);
+  return range;
 }
 
 /** The words of a launch's block, in order. */

@@ -20,7 +20,7 @@ const compileAgain =
   "compile the spec again; a run whose own copy is damaged begins anew with `mspec train -o OTHER --weights` and the parameters.safetensors of its last checkpoint";
 
 export function badManifest(path: string, reason: string): Fault {
-  return refuse("bad-manifest", "manifest.json is not what `mspec compile` writes", {
+  return refuse("bad-manifest", "the manifest is not what `mspec compile` writes", {
     at: path,
     details: [reason],
     help: compileAgain,
@@ -37,7 +37,7 @@ export function badModule(path: string, reason: string): Fault {
 
 export function wrongVersion(found: unknown, wanted: number): Fault {
   return refuse("wrong-version", "the model was compiled for another version of the runtime", {
-    details: [`manifest.json has version ${JSON.stringify(found)}; this runtime runs version ${wanted}`],
+    details: [`its manifest has version ${JSON.stringify(found)}; this runtime runs version ${wanted}`],
     help: "compile the spec again with the mspec that runs it",
   });
 }

@@ -100,10 +100,15 @@ export const tooManyBindings = (kernel: string, path: string, needed: number, mo
     help: takeWasm,
   });
 
-interface KernelError {
+interface RefusedKernel {
   readonly file: string;
   /** Path of an operation that runs the kernel. */
   readonly path: string;
+  /** Whether the text is the one that was compiled, and not what became of it since. */
+  readonly isAsCompiled: boolean;
+}
+
+interface KernelError extends RefusedKernel {
   readonly line: number;
   readonly column: number;
   readonly message: string;
@@ -112,25 +117,27 @@ interface KernelError {
 }
 
 const reportIt = "report this with the spec: mspec wrote the kernel";
+const isChanged = "the file is not what `mspec compile` wrote";
+const compileAgain = "compile the spec again";
 
-export const kernelError = ({ file, path, line, column, message, source }: KernelError): Fault =>
+export const kernelError = ({ file, path, isAsCompiled, line, column, message, source }: KernelError): Fault =>
   new Fault({
     code: "device/kernel-refused",
     kind: "environment",
     claim: `the driver refuses a kernel: ${message}`,
     at: `${file}:${line}:${column}`,
-    details: [source.trim(), `${path} runs it`],
-    help: reportIt,
+    details: [source.trim(), `${path} runs it`, ...(isAsCompiled ? [] : [isChanged])],
+    help: isAsCompiled ? reportIt : compileAgain,
   });
 
-export const kernelRefused = (file: string, path: string, cause: unknown): Fault =>
+export const kernelRefused = ({ file, path, isAsCompiled }: RefusedKernel, cause: unknown): Fault =>
   new Fault({
     code: "device/kernel-refused",
     kind: "environment",
     claim: "the driver makes no pipeline of a kernel",
     at: file,
-    details: [reasonOf(cause), `${path} runs it`],
-    help: `${takeWasm}, and ${reportIt}`,
+    details: [reasonOf(cause), `${path} runs it`, ...(isAsCompiled ? [] : [isChanged])],
+    help: isAsCompiled ? `${takeWasm}, and ${reportIt}` : compileAgain,
     cause,
   });
 

@@ -1,5 +1,6 @@
 // What the WebGPU device says when something goes wrong: kernels, limits, memory, the loss of the GPU.
 
+import { createHash } from "node:crypto";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { beforeEach, describe, expect, test } from "vitest";
@@ -40,7 +41,24 @@ describe("kernels", () => {
       code: "device/kernel-refused",
       at: "wgsl/tick.wgsl:2:41",
       claim: expect.stringContaining("unresolved value 'absent'"),
-      details: ["@compute @workgroup_size(1) fn tick() { absent = 1; }", "model.tick runs it"],
+      details: [
+        "@compute @workgroup_size(1) fn tick() { absent = 1; }",
+        "model.tick runs it",
+        "the file is not what `mspec compile` wrote",
+      ],
+      help: "compile the spec again",
+    });
+  });
+
+  test("an error in a kernel whose text is the one that was compiled is mspec's, and to be reported", async () => {
+    const text = "@compute @workgroup_size(1) fn tick() { absent = 1; }\n";
+    const sha256 = createHash("sha256").update(text).digest("hex");
+    const kernels = tinyGpuModel.kernels.map((kernel) => (kernel.name === "tick" ? { ...kernel, sha256 } : kernel));
+    const texts = new Map([...kernelTexts, ["wgsl/tick.wgsl", text]]);
+    await expect(openOnSoftwareGpu({ ...tinyGpuModel, kernels }, texts)).rejects.toMatchObject({
+      code: "device/kernel-refused",
+      details: [text.trim(), "model.tick runs it"],
+      help: expect.stringContaining("report this"),
     });
   });
 
@@ -124,6 +142,16 @@ describe("limits", () => {
   test("an arena beyond one buffer is refused with both numbers", async () => {
     await expect(openOnSoftwareGpu(withTable(5000 * mebibyte, 4), kernelTexts)).rejects.toThrow(
       /device\/does-not-fit.*its huge needs 5,000 MiB in one piece.*at most 1,024 MiB.*--device wasm/s,
+    );
+  });
+
+  test("a tensor that ends behind its arena is refused before the GPU is asked", async () => {
+    await expect(openOnSoftwareGpu(withTable(1024, 2048), kernelTexts)).rejects.toThrow(
+      new RangeError("huge.table ends at byte 2048 of huge, which has 1024"),
+    );
+    const { huge: _huge, ...arenas } = withTable(1024, 1024).arenas;
+    await expect(openOnSoftwareGpu({ ...withTable(1024, 1024), arenas }, kernelTexts)).rejects.toThrow(
+      new RangeError("tensor huge.table lies in unknown arena huge"),
     );
   });
 

@@ -178,6 +178,7 @@ describe("opening", () => {
       ['{"version":1}', module, /model\/bad-manifest.*somewhere\/manifest\.json.*`name` is missing.*compile/s],
       ["null", module, /model\/wrong-version/],
       [lacking("programs", null), module, /model\/bad-manifest.*somewhere\/manifest\.json.*`programs`.*compile/s],
+      [lacking("training", { ...JSON.parse(text).training, losses: 1 }), module, /model\/bad-manifest.*`training`/s],
       [lacking("tensors", []), module, /model\/bad-manifest.*somewhere\/manifest\.json.*names no tensor/s],
       [lacking("arenas", {}), module, /model\/bad-manifest.*unknown arena/s],
       [text, Uint8Array.of(1, 2, 3), /model\/bad-module.*somewhere\/wasm\/kernels\.wasm.*compile/s],
