@@ -200,8 +200,8 @@ test("launch by launch, what each one left can be read, and nothing else runs me
   });
   expect(totals).toEqual([0, 1]);
   expect(reports.map(({ index, kernel, path, operands }) => ({ index, kernel, path, operands }))).toEqual([
-    { index: 0, kernel: "scale", path: "model.scale", operands: ["x", "scale.y", "scalars"] },
-    { index: 1, kernel: "tick", path: "model.tick", operands: ["scalars"] },
+    { index: 0, kernel: "scale", path: "model.scale", operands: ["x", "scale.y", "factor"] },
+    { index: 1, kernel: "tick", path: "model.tick", operands: ["total"] },
   ]);
   for (const { milliseconds } of reports) {
     expect(milliseconds).toBeGreaterThanOrEqual(0);
