@@ -31,7 +31,7 @@ async function checkSpec(path: string, flags: CheckFlags): Promise<void> {
   const build = compile(spec, (stage, work) => times.measure(stage, work), {}, target);
   warn(build.programs.warnings);
   await verify(build);
-  const memory = target.name === "wasm" ? wasmMemory(build, flags) : gpuMemory(build);
+  const memory = target.name === "wasm" ? wasmMemory(build, flags) : gpuMemory(build, flags.device ?? "webgpu");
   process.stdout.write(`${path}: ${summary(build)}\n  ${memory}\n`);
   times.report();
 }
@@ -44,10 +44,10 @@ function wasmMemory({ manifest }: Build, flags: CheckFlags): string {
 }
 
 /** Which adapter a model meets is known when it is opened: here is what it will ask of one. */
-function gpuMemory({ plan, manifest }: Build): string {
+function gpuMemory({ plan, manifest }: Build, device: string): string {
   const { pieceBytes, bindingBytes } = plan.target;
   const needs = gpuNeeds(plan);
-  return say.asksOfGpu(needs, { buffer: pieceBytes, binding: bindingBytes }, Object.entries(manifest.arenas));
+  return say.asksOfGpu(device, needs, { buffer: pieceBytes, binding: bindingBytes }, Object.entries(manifest.arenas));
 }
 
 /** The invariants of the graphs after every pass: one that does not hold is mspec's fault. */

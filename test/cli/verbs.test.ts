@@ -85,6 +85,15 @@ describe("tokenizer train", () => {
   });
 });
 
+test("check tells what a model asks of a GPU, by the limit that it goes beyond", async () => {
+  const check = (spec: string) => mspec(["check", `specs/${spec}.mspec.yaml`, "--device", "webgpu"]);
+  expect((await check("tiny")).stdout).toMatch(/webgpu: .*; asks for no more than every adapter grants\n/);
+  // The embedding: 128,256 rows of 4,096 numbers of 4 bytes are 2,004 MiB.
+  expect((await check("llama-3.1-8b")).stdout).toContain(
+    "asks for an adapter with maxBufferSize of 2.0 GiB, and every adapter grants 256 MiB only; maxStorageBufferBindingSize of 2.0 GiB, and every adapter grants 128 MiB only",
+  );
+});
+
 test("generate --help tells one default of the prompt", async () => {
   const { stdout } = await mspec(["generate", "--help"]);
   expect(

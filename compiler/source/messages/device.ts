@@ -45,7 +45,7 @@ interface GpuLimits {
 }
 
 /** What a model asks of an adapter beside what every adapter grants. */
-export function asksOfGpu(needs: GpuLimits, granted: GpuLimits, classes: BytesByClass): string {
+export function asksOfGpu(device: string, needs: GpuLimits, granted: GpuLimits, classes: BytesByClass): string {
   const all = classes.reduce((total, [, bytes]) => total + bytes, 0);
   const beyond = (limit: string, need: number, grant: number): string[] =>
     need > grant ? [`${limit} of ${size(need)}, and every adapter grants ${size(grant)} only`] : [];
@@ -54,5 +54,5 @@ export function asksOfGpu(needs: GpuLimits, granted: GpuLimits, classes: BytesBy
     ...beyond("maxStorageBufferBindingSize", needs.binding, granted.binding),
   ];
   const wanted = asked.length === 0 ? "no more than every adapter grants" : `an adapter with ${asked.join("; ")}`;
-  return `webgpu: ${size(all)} (${sum(classes)}); asks for ${wanted}`;
+  return `${device}: ${size(all)} (${sum(classes)}); asks for ${wanted}`;
 }
