@@ -7,6 +7,7 @@ import type { Count, KernelFacts, PlannedTensor, TileCount } from "../plan.ts";
 import { capacityOf, fixed, type NodePlanner, rowCount } from "../planner.ts";
 import { launchWgsl, type WgslOperand } from "./launch.ts";
 import { blockNumbers, type Form, narrowName, pitchVectors } from "./product-blocks.ts";
+import { type BoundBytes, type ProductPiece, type ProductSizes, productPieces } from "./product-pieces.ts";
 import { countWhere, fewRows, type ProductWay, productWays } from "./product-ways.ts";
 
 /** One product over tensors that are already planned; used by every skeleton that multiplies. */
@@ -42,14 +43,7 @@ export function planMatmul(planner: NodePlanner, request: MatmulRequest): void {
   });
 }
 
-/** Sizes of a product; the one that is counted at run time is undefined. */
-interface Sizes {
-  readonly rows: number | undefined;
-  readonly columns: number;
-  readonly depth: number | undefined;
-}
-
-function sizesOf({ form, a, b }: Product): Sizes {
+function sizesOf({ form, a, b }: Product): ProductSizes {
   const columns = form === "NT" ? rowsOf(b.type) : widthOf(b.type);
   return form === "TN"
     ? { rows: widthOf(a.type), columns, depth: undefined }
@@ -57,25 +51,30 @@ function sizesOf({ form, a, b }: Product): Sizes {
 }
 
 export function launchProduct(planner: NodePlanner, product: Product): void {
-  const { form, count, out, first } = product;
+  const { out, first } = product;
   invariant(first === undefined || out.type.dtype === "f32", "a product is added to a state of f32");
-  const sizes = sizesOf(product);
+  const pieces = productPieces(product, sizesOf(product), planner.target.bindingBytes);
+  for (const piece of pieces) launchPiece(planner, piece);
+}
+
+function launchPiece(planner: NodePlanner, { product, sizes, bytes }: ProductPiece): void {
+  const { form, count } = product;
   const rows = sizes.rows === undefined ? count : fixed(sizes.rows);
   const tile = planner.matmulTile;
   const shape = { form, ...sizes, rows, tile, few: fewRows, fewRows: 8, products: 1 };
   const ways = productWays(planner, shape);
   for (const way of ways)
-    launchWay(planner, { ...product, isPart: product.isPart || ways.length > 1 }, sizes, rows, way);
+    launchWay(planner, { product: { ...product, isPart: product.isPart || ways.length > 1 }, sizes, bytes }, rows, way);
 }
 
-function launchWay(planner: NodePlanner, product: Product, sizes: Sizes, rows: Count, way: ProductWay): void {
+function launchWay(planner: NodePlanner, { product, sizes, bytes }: ProductPiece, rows: Count, way: ProductWay): void {
   const { form, a, b, out, addend, first, count } = product;
   const { columns } = sizes;
   launchWgsl(planner, {
     template: "matmul",
     said: saidOf(product, sizes, way),
     tile: way.text(""),
-    operands: operandsOf(product),
+    operands: operandsOf(product, bytes),
     counts: [
       form === "TN"
         ? { name: "depth", count, what: "rows of a and b" }
@@ -115,20 +114,30 @@ export function rowsAndColumns(way: ProductWay, rows: Count, columns: number): T
 /** A run of all rows is computed in one of the ways; the others' launches have nothing to do in it. */
 export const mostRows = ({ upTo }: ProductWay, rows: Count): number => (upTo < capacityOf(rows) ? 0 : capacityOf(rows));
 
-function operandsOf({ a, b, out, addend, first, isPart, offsets }: Product): WgslOperand[] {
+const boundBytes = (bytes: number | undefined): Pick<WgslOperand, "bytes"> => (bytes === undefined ? {} : { bytes });
+
+function operandsOf({ a, b, out, addend, first, isPart, offsets }: Product, bytes: BoundBytes): WgslOperand[] {
   const operands: WgslOperand[] = [
     { name: "a", tensor: a, access: "read", uses: ["load"], offset: offsets.a },
-    { name: "b", tensor: b, access: "read", uses: ["load"], offset: offsets.b },
+    { name: "b", tensor: b, access: "read", uses: ["load"], offset: offsets.b, ...boundBytes(bytes.b) },
     {
       name: "out",
       tensor: out,
       access: first !== undefined ? "update" : isPart ? "part" : "write",
       uses: first !== undefined ? ["load", "store"] : ["store"],
       offset: offsets.out,
+      ...boundBytes(bytes.out),
     },
   ];
   if (addend !== undefined)
-    operands.push({ name: "addend", tensor: addend, access: "read", uses: ["load"], offset: offsets.out });
+    operands.push({
+      name: "addend",
+      tensor: addend,
+      access: "read",
+      uses: ["load"],
+      offset: offsets.out,
+      ...boundBytes(bytes.out),
+    });
   if (first !== undefined) operands.push({ name: "first", tensor: first, access: "read", uses: [] });
   return operands;
 }
@@ -141,7 +150,7 @@ const formulas: Readonly<Record<Form, string>> = {
 
 function saidOf(
   { form, a, b, out, addend, first }: Product,
-  { rows, columns, depth }: Sizes,
+  { rows, columns, depth }: ProductSizes,
   way: ProductWay,
 ): Pick<KernelFacts, "name" | "summary" | "formula" | "source"> {
   const [suffix, added] =
