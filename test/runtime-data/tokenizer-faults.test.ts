@@ -364,15 +364,24 @@ describe.each(kinds)("%s", (_, json) => {
     ["joined emoji", "👩‍👩‍👧"],
     ["one combining mark", "\u0301"],
   ])("D5: a run of %s takes at most 2.2 times the time for twice the length", { timeout: 60_000 }, (_name, unit) => {
-    const time = (bytes: number): number => {
-      const text = unit.repeat(Math.ceil(bytes / Buffer.byteLength(unit)));
-      const times = Array.from({ length: 3 }, () => processorTime(() => tokenizer.encode(text)));
-      // Collections of garbage add to some runs; what the algorithm takes is what the fastest takes.
-      return Math.min(...times);
-    };
-    time(1 << 15);
+    const textOf = (bytes: number) => unit.repeat(Math.ceil(bytes / Buffer.byteLength(unit)));
+    const [short, long] = [textOf(1 << 17), textOf(1 << 20)];
+    tokenizer.encode(textOf(1 << 15));
+    // Collections of garbage and other processes add to some runs; what the algorithm takes is what the fastest takes.
+    let [ofShort, ofLong] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
     // Over three doublings, where an algorithm of n² takes 64 times as long; a tick of the clock of processes is 4 ms.
-    expect(time(1 << 20)).toBeLessThan(2.2 ** 3 * Math.max(time(1 << 17), 0.008));
+    const isSlow = () => !(ofLong <= 2.2 ** 3 * Math.max(ofShort, 0.008));
+    for (let round = 0; round < 3 || (round < 9 && isSlow()); round++) {
+      ofShort = Math.min(
+        ofShort,
+        processorTime(() => tokenizer.encode(short)),
+      );
+      ofLong = Math.min(
+        ofLong,
+        processorTime(() => tokenizer.encode(long)),
+      );
+    }
+    expect(ofLong).toBeLessThanOrEqual(2.2 ** 3 * Math.max(ofShort, 0.008));
     const whole = unit.repeat(Math.ceil(1_000_000 / Buffer.byteLength(unit)));
     expect(tokenizer.decode(tokenizer.encode(whole))).toBe(whole);
   });
