@@ -1,10 +1,11 @@
-// Plans head and loss in chunks of rows: logits, loss with its gradient, and both products, for one chunk at a time.
+// Plans head and loss for wasm: how long its chunks are, and the loss of one.
 
 import { phasesOf } from "../../formula/phases.ts";
 import { printFormula } from "../../formula/print.ts";
 import { ELEMENT, ROW, UNIFORM } from "../../formula/terms.ts";
-import { dim, rowsOf, tensor, widthOf } from "../../graph/types.ts";
+import { widthOf } from "../../graph/types.ts";
 import type { LinearCrossEntropyRequest } from "../../ops/skeletons.ts";
+import { type Chunk, planHeadAndLoss } from "../head-and-loss.ts";
 import type { KernelFacts, Operand, PlannedTensor } from "../plan.ts";
 import {
   counted,
@@ -14,7 +15,6 @@ import {
   type NodePlanner,
   type OperandFact,
   part,
-  pitchBytes,
   pitchOf,
   read,
   rowsPerTile,
@@ -23,80 +23,11 @@ import {
 import type { FormulaKernel, FormulaPort } from "./kernels.ts";
 import { launchProduct } from "./matmul.ts";
 
-/** Logits of a chunk take about a megabyte; the number of rows is part of the head gradient's bits. */
-const logitsPerChunk = 262_144;
-const chunkStep = 64;
-const longestChunk = 512;
-
-function rowsPerChunk(vocab: number): number {
-  const rows = Math.floor(logitsPerChunk / vocab / chunkStep) * chunkStep;
-  return Math.min(longestChunk, Math.max(chunkStep, rows));
-}
+/** Logits of a chunk take about a megabyte. */
+const most = { logits: 262_144, rows: 512 };
 
 export function planLinearCrossEntropy(planner: NodePlanner, request: LinearCrossEntropyRequest): void {
-  const hidden = planner.input(request.hidden);
-  const weight = planner.input(request.weight);
-  const vocab = rowsOf(weight.type);
-  const rows = rowsOf(hidden.type);
-  const chunk = rowsPerChunk(vocab);
-  const logits = planner.workspace(tensor("f32", dim("chunk", Math.min(chunk, rows)), dim("vocab", vocab)));
-  for (let start = 0; start < rows; start += chunk) {
-    planChunk(planner, request, { hidden, weight, logits, start, rows: Math.min(chunk, rows - start) });
-  }
-  planner.note(
-    "kernel",
-    `logits exist for ${Math.min(chunk, rows)} of ${rows} rows at a time (chunks: ${Math.ceil(rows / chunk)})`,
-  );
-}
-
-interface Chunk {
-  readonly hidden: PlannedTensor;
-  readonly weight: PlannedTensor;
-  readonly logits: PlannedTensor;
-  readonly start: number;
-  readonly rows: number;
-}
-
-function planChunk(planner: NodePlanner, request: LinearCrossEntropyRequest, chunk: Chunk): void {
-  const { hidden, weight, logits, start, rows } = chunk;
-  const { gradient } = request;
-  const count = fixed(rows);
-  const hiddenOffset = start * pitchBytes(hidden);
-  const plain = { addend: undefined, first: undefined, isPart: false, count };
-  launchProduct(planner, {
-    ...plain,
-    form: "NT",
-    a: hidden,
-    b: weight,
-    out: logits,
-    offsets: { a: hiddenOffset, b: 0, out: 0 },
-  });
-  launchLoss(planner, request, chunk);
-  if (gradient === undefined) return;
-  const dHidden = planner.output(gradient.dHidden);
-  const dWeight = planner.output(gradient.dWeight);
-  const outOffset = start * pitchBytes(dHidden);
-  launchProduct(planner, {
-    ...plain,
-    form: "NN",
-    isPart: true,
-    a: logits,
-    b: weight,
-    out: dHidden,
-    offsets: { a: 0, b: 0, out: outOffset },
-  });
-  // The first chunk overwrites, or follows the step's flag; later ones add.
-  const first = gradient.accumulate === undefined ? undefined : planner.input(gradient.accumulate.first);
-  launchProduct(planner, {
-    ...plain,
-    form: "TN",
-    a: logits,
-    b: hidden,
-    out: dWeight,
-    addend: start === 0 ? undefined : dWeight,
-    first: start === 0 ? first : undefined,
-    offsets: { a: 0, b: hiddenOffset, out: 0 },
-  });
+  planHeadAndLoss(planner, request, { most, launchProduct, launchLoss });
 }
 
 /** Loss per row, and in training the gradient of the logits in their place. */

@@ -5,7 +5,7 @@ import { rowsOf, widthOf } from "../../graph/types.ts";
 import type { MatmulRequest } from "../../ops/skeletons.ts";
 import { invariant } from "../../source/diagnostic.ts";
 import { tileStep } from "../../targets/wasm/limits.ts";
-import type { Count, KernelFacts, Operand, PlannedTensor } from "../plan.ts";
+import type { KernelFacts, Operand, PlannedTensor } from "../plan.ts";
 import {
   capacityOf,
   counted,
@@ -20,47 +20,17 @@ import {
   pitchBytes,
   pitchOf,
   read,
-  rowCount,
   update,
   write,
 } from "../planner.ts";
+import { type Product, productOf } from "../product.ts";
 import type { MatmulKernel } from "./kernels.ts";
 import { lineFloats } from "./layout.ts";
 import { packedWeight } from "./pack.ts";
 import { columnsOfA, realFormat, rowsOfA, stridesOfB, wideningOf } from "./strides.ts";
 
-/** One product over tensors that are already planned; used by every skeleton that multiplies. */
-export interface Product {
-  readonly form: MatmulRequest["form"];
-  readonly a: PlannedTensor;
-  readonly b: PlannedTensor;
-  readonly out: PlannedTensor;
-  readonly addend: PlannedTensor | undefined;
-  /** The flag of a state that is the output itself. */
-  readonly first: PlannedTensor | undefined;
-  /** Rows of a (NT, NN), or the contraction (TN): what may change from run to run. */
-  readonly count: Count;
-  /** Whether other launches write other rows of out. */
-  readonly isPart: boolean;
-  /** Byte offsets of a chunk of rows. */
-  readonly offsets: { readonly a: number; readonly b: number; readonly out: number };
-}
-
 export function planMatmul(planner: NodePlanner, request: MatmulRequest): void {
-  const a = planner.input(request.a);
-  const count = rowCount(a.type);
-  const { addend, accumulate } = request;
-  launchProduct(planner, {
-    form: request.form,
-    a,
-    b: planner.input(request.b),
-    out: planner.output(request.out),
-    addend: addend === undefined ? undefined : planner.input(addend),
-    first: accumulate === undefined ? undefined : planner.input(accumulate.first),
-    count,
-    isPart: false,
-    offsets: { a: 0, b: 0, out: 0 },
-  });
+  launchProduct(planner, productOf(planner, request));
 }
 
 export function launchProduct(planner: NodePlanner, product: Product): void {

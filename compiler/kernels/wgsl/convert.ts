@@ -4,10 +4,9 @@ import { phasesWithoutStash } from "../../formula/phases.ts";
 import { ELEMENT } from "../../formula/terms.ts";
 import { type TensorType, widthOf } from "../../graph/types.ts";
 import { castBinding } from "../../ops/cast.ts";
-import type { WorkingCopyRequest } from "../../ops/skeletons.ts";
-import { invariant } from "../../source/diagnostic.ts";
+import { throughF32By, workingCopyBy } from "../copies.ts";
 import type { Launch, PlannedTensor } from "../plan.ts";
-import { capacityOf, type NodePlanner, pitchOf, rowCount, tensorOf } from "../planner.ts";
+import { capacityOf, type NodePlanner, pitchOf, rowCount } from "../planner.ts";
 import type { WgslPort } from "./kernels.ts";
 import { wgslLaunch } from "./launch.ts";
 
@@ -66,23 +65,6 @@ function castLaunch(planner: NodePlanner, from: PlannedTensor, to: PlannedTensor
   });
 }
 
-/** Where a kernel that writes f32 writes, and what is launched behind it. */
-export function throughF32(
-  planner: NodePlanner,
-  out: PlannedTensor,
-): { readonly tensor: PlannedTensor; readonly finish: () => void } {
-  if (out.type.dtype !== "bf16") return { tensor: out, finish: () => {} };
-  const tensor = planner.workspace({ ...out.type, dtype: "f32" });
-  return { tensor, finish: () => planner.launches.push(castLaunch(planner, tensor, out)) };
-}
+export const throughF32 = throughF32By(castLaunch);
 
-/** The copy is made once per update, and only where something reads it. */
-export function planWorkingCopy(planner: NodePlanner, { from, out }: WorkingCopyRequest): void {
-  const master = planner.input(from);
-  invariant(master.storage === "parameter", `${master.name} is no parameter`, planner.node.path);
-  const value = planner.node.outputs[out];
-  const copy: PlannedTensor = { ...tensorOf(value, planner.target), storage: "working" };
-  planner.place(value, copy);
-  planner.derived.offer(copy, master, castLaunch(planner, master, copy));
-  planner.note("kernel", `${copy.name} is derived once per update from the f32 master ${master.name}`);
-}
+export const planWorkingCopy = workingCopyBy(castLaunch);

@@ -1,12 +1,13 @@
-// Plans head and loss in chunks of rows: logits, loss with its gradient, and both products, for one chunk at a time.
+// Plans head and loss for wgsl: how long its chunks are, and the loss of one.
 
 import { phasesWithoutStash } from "../../formula/phases.ts";
 import { printFormula } from "../../formula/print.ts";
 import { ELEMENT, type Extent, ROW, UNIFORM } from "../../formula/terms.ts";
-import { dim, rowsOf, tensor, widthOf } from "../../graph/types.ts";
+import { widthOf } from "../../graph/types.ts";
 import type { LinearCrossEntropyRequest } from "../../ops/skeletons.ts";
+import { type Chunk, planHeadAndLoss } from "../head-and-loss.ts";
 import type { PlannedTensor } from "../plan.ts";
-import { fixed, type NodePlanner, pitchBytes, pitchOf } from "../planner.ts";
+import { fixed, type NodePlanner, pitchOf } from "../planner.ts";
 import { mapThreads, shapeOf, shapeText } from "./formula.ts";
 import type { WgslPort } from "./kernels.ts";
 import { isScalar, launchWgsl, type WgslOperand } from "./launch.ts";
@@ -21,77 +22,9 @@ const chunks = {
   soft: { logits: 2 ** 18, rows: 512 },
 } as const;
 
-/** 64 rows of anything are a multiple of 256 bytes, where bindings may begin. */
-const chunkStep = 64;
-
-function rowsPerChunk(planner: NodePlanner, vocab: number): number {
-  const most = chunks[planner.target.profile === "gpu" ? "gpu" : "soft"];
-  const rows = Math.floor(most.logits / vocab / chunkStep) * chunkStep;
-  return Math.min(most.rows, Math.max(chunkStep, rows));
-}
-
 export function planLinearCrossEntropy(planner: NodePlanner, request: LinearCrossEntropyRequest): void {
-  const hidden = planner.input(request.hidden);
-  const weight = planner.input(request.weight);
-  const vocab = rowsOf(weight.type);
-  const rows = rowsOf(hidden.type);
-  const chunk = rowsPerChunk(planner, vocab);
-  const logits = planner.workspace(tensor("f32", dim("chunk", Math.min(chunk, rows)), dim("vocab", vocab)));
-  for (let start = 0; start < rows; start += chunk) {
-    planChunk(planner, request, { hidden, weight, logits, start, rows: Math.min(chunk, rows - start) });
-  }
-  planner.note(
-    "kernel",
-    `logits exist for ${Math.min(chunk, rows)} of ${rows} rows at a time (chunks: ${Math.ceil(rows / chunk)})`,
-  );
-}
-
-interface Chunk {
-  readonly hidden: PlannedTensor;
-  readonly weight: PlannedTensor;
-  readonly logits: PlannedTensor;
-  readonly start: number;
-  readonly rows: number;
-}
-
-function planChunk(planner: NodePlanner, request: LinearCrossEntropyRequest, chunk: Chunk): void {
-  const { hidden, weight, logits, start, rows } = chunk;
-  const { gradient } = request;
-  const hiddenOffset = start * pitchBytes(hidden);
-  const plain = { addend: undefined, first: undefined, isPart: false, count: fixed(rows) };
-  launchProduct(planner, {
-    ...plain,
-    form: "NT",
-    a: hidden,
-    b: weight,
-    out: logits,
-    offsets: { a: hiddenOffset, b: 0, out: 0 },
-  });
-  launchLoss(planner, request, chunk);
-  if (gradient === undefined) return;
-  const dHidden = planner.output(gradient.dHidden);
-  const dWeight = planner.output(gradient.dWeight);
-  launchProduct(planner, {
-    ...plain,
-    form: "NN",
-    isPart: true,
-    a: logits,
-    b: weight,
-    out: dHidden,
-    offsets: { a: 0, b: 0, out: start * pitchBytes(dHidden) },
-  });
-  // The first chunk overwrites, or follows the step's flag; later ones add.
-  const first = gradient.accumulate === undefined ? undefined : planner.input(gradient.accumulate.first);
-  launchProduct(planner, {
-    ...plain,
-    form: "TN",
-    a: logits,
-    b: hidden,
-    out: dWeight,
-    addend: start === 0 ? undefined : dWeight,
-    first: start === 0 ? first : undefined,
-    offsets: { a: 0, b: hiddenOffset, out: 0 },
-  });
+  const most = chunks[planner.target.profile === "gpu" ? "gpu" : "soft"];
+  planHeadAndLoss(planner, request, { most, launchProduct, launchLoss });
 }
 
 /** Loss per row, and in training the gradient of the logits in their place. */

@@ -3,44 +3,16 @@
 import { rowsOf, widthOf } from "../../graph/types.ts";
 import type { MatmulRequest } from "../../ops/skeletons.ts";
 import { invariant } from "../../source/diagnostic.ts";
-import type { Count, KernelFacts, PlannedTensor, TileCount } from "../plan.ts";
-import { capacityOf, fixed, type NodePlanner, rowCount } from "../planner.ts";
+import type { Count, KernelFacts, TileCount } from "../plan.ts";
+import { capacityOf, fixed, type NodePlanner } from "../planner.ts";
+import { type Product, productOf } from "../product.ts";
 import { launchWgsl, type WgslOperand } from "./launch.ts";
 import { blockNumbers, type Form, narrowName, pitchVectors } from "./product-blocks.ts";
 import { type BoundBytes, type ProductPiece, type ProductSizes, productPieces } from "./product-pieces.ts";
 import { countWhere, fewRows, type ProductWay, productWays } from "./product-ways.ts";
 
-/** One product over tensors that are already planned; used by every skeleton that multiplies. */
-export interface Product {
-  readonly form: Form;
-  readonly a: PlannedTensor;
-  readonly b: PlannedTensor;
-  readonly out: PlannedTensor;
-  readonly addend: PlannedTensor | undefined;
-  /** The flag of a state that is the output itself. */
-  readonly first: PlannedTensor | undefined;
-  /** Rows of a (NT, NN), or the contraction (TN): what may change from run to run. */
-  readonly count: Count;
-  /** Whether other launches write other rows of out. */
-  readonly isPart: boolean;
-  /** Byte offsets of a chunk of rows. */
-  readonly offsets: { readonly a: number; readonly b: number; readonly out: number };
-}
-
 export function planMatmul(planner: NodePlanner, request: MatmulRequest): void {
-  const a = planner.input(request.a);
-  const { addend, accumulate } = request;
-  launchProduct(planner, {
-    form: request.form,
-    a,
-    b: planner.input(request.b),
-    out: planner.output(request.out),
-    addend: addend === undefined ? undefined : planner.input(addend),
-    first: accumulate === undefined ? undefined : planner.input(accumulate.first),
-    count: rowCount(a.type),
-    isPart: false,
-    offsets: { a: 0, b: 0, out: 0 },
-  });
+  launchProduct(planner, productOf(planner, request));
 }
 
 function sizesOf({ form, a, b }: Product): ProductSizes {

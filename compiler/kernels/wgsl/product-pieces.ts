@@ -4,7 +4,7 @@
 import { rowsOf, widthOf } from "../../graph/types.ts";
 import type { PlannedTensor } from "../plan.ts";
 import { elementBytes } from "../planner.ts";
-import type { Product } from "./matmul.ts";
+import type { Product } from "../product.ts";
 import { type Piece, piecesOf, rowBytes } from "./pieces.ts";
 
 /** Columns of a piece are a multiple of this, so that it begins at a multiple of 256 bytes of a row of bf16, too. */
