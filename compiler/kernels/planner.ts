@@ -107,6 +107,7 @@ export class NodePlanner {
   readonly target: Target;
   readonly #tensors: Map<Value, PlannedTensor>;
   readonly #tileOf: TileChooser;
+  readonly #noted = new Set<string>();
   #workspaces = 0;
 
   constructor(node: Node, op: Op, because: string, shared: PlannerShared) {
@@ -173,7 +174,11 @@ export class NodePlanner {
     return { path, direction, key, because: this.because };
   }
 
+  /** What is true of every launch of the node is said once. */
   note(topic: string, sentence: string): void {
+    const key = `${topic} ${sentence}`;
+    if (this.#noted.has(key)) return;
+    this.#noted.add(key);
     this.notes.push({ path: this.node.path, direction: this.node.direction, topic, sentence });
   }
 

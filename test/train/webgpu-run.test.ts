@@ -52,8 +52,9 @@ it(
     const { gpuDevice } = model.device as WebGpuDevice;
     await model.initialize();
     const onStep = ({ step }: StepReport) => void (step === 5 && gpuDevice.destroy());
+    // Step 6 was asked for before step 5 is told of, and may be done when the GPU goes.
     await expect(train(model, "/lost", { observer: { onStep } })).rejects.toThrow(
-      /^device\/lost: .*training stopped behind step 5\n.*the last checkpoint is \/lost\/checkpoints\/step-000004\n.*--resume/s,
+      /^device\/lost: .*training stopped behind step [56]\n.*the last checkpoint is \/lost\/checkpoints\/step-000004\n.*--resume/s,
     );
     await model.close();
     expect(await listSteps(disk, "/lost")).toEqual([4, 2]);
