@@ -2,8 +2,8 @@
 
 import { dim, rowsOf, tensor } from "../graph/types.ts";
 import type { LinearCrossEntropyRequest } from "../ops/skeletons.ts";
-import type { PlannedTensor } from "./plan.ts";
-import { fixed, type NodePlanner, pitchBytes } from "./planner.ts";
+import type { Launch, PlannedTensor } from "./plan.ts";
+import { elementBytes, fixed, type NodePlanner, pitchBytes } from "./planner.ts";
 import type { Product } from "./product.ts";
 
 export interface Chunk {
@@ -37,13 +37,43 @@ export function planHeadAndLoss(planner: NodePlanner, request: LinearCrossEntrop
   const rows = rowsOf(hidden.type);
   const chunk = rowsPerChunk(parts.most, vocab);
   const logits = planner.workspace(tensor("f32", dim("chunk", Math.min(chunk, rows)), dim("vocab", vocab)));
+  const strides = rowStrides(planner, request);
+  let begin = 0;
   for (let start = 0; start < rows; start += chunk) {
-    planChunk(planner, request, parts, { hidden, weight, logits, start, rows: Math.min(chunk, rows - start) });
+    // A large vocabulary has hundreds of chunks: a whole one that adds is the one before it, some rows on.
+    if (start >= 2 * chunk && start + chunk <= rows) {
+      const previous = planner.launches.slice(begin);
+      begin = planner.launches.length;
+      for (const launch of previous) planner.launches.push(launchOfNextChunk(launch, strides, chunk));
+    } else {
+      begin = planner.launches.length;
+      planChunk(planner, request, parts, { hidden, weight, logits, start, rows: Math.min(chunk, rows - start) });
+    }
   }
   planner.note(
     "kernel",
     `logits exist for ${Math.min(chunk, rows)} of ${rows} rows at a time (chunks: ${Math.ceil(rows / chunk)})`,
   );
+}
+
+/** What has rows of its own for every chunk, and bytes from one to the next. */
+function rowStrides(planner: NodePlanner, request: LinearCrossEntropyRequest): ReadonlyMap<PlannedTensor, number> {
+  const { hidden, targets, losses, gradient } = request;
+  const rows = [planner.input(hidden), ...(gradient === undefined ? [] : [planner.output(gradient.dHidden)])];
+  const values = [planner.input(targets), planner.output(losses)];
+  return new Map([
+    ...rows.map((tensor) => [tensor, pitchBytes(tensor)] as const),
+    ...values.map((tensor) => [tensor, elementBytes(tensor)] as const),
+  ]);
+}
+
+function launchOfNextChunk(launch: Launch, strides: ReadonlyMap<PlannedTensor, number>, chunk: number): Launch {
+  const operands = launch.operands.map((operand) => {
+    const stride = operand.kind === "tensor" ? strides.get(operand.tensor) : undefined;
+    if (operand.kind !== "tensor" || stride === undefined) return operand;
+    return { ...operand, offset: operand.offset + chunk * stride };
+  });
+  return { ...launch, operands };
 }
 
 function planChunk(

@@ -7,6 +7,7 @@ import { invariant } from "../source/diagnostic.ts";
 import type { Note } from "../source/notes.ts";
 import type { Launch, PlannedTensor } from "./plan.ts";
 import { NodePlanner, type PlannerShared } from "./planner.ts";
+
 export interface Selection {
   readonly launches: readonly Launch[];
   /** The tensor of every value; values in place share their state's. */
