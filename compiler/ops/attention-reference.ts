@@ -209,6 +209,10 @@ export function attendHeadBackward(head: HeadGradientCase): HeadGradients {
       [seed, dYError],
     ]),
   );
+  // A hidden pair adds nothing, even where its score has no slope.
+  for (let at = 0; at < n * m; at++) {
+    if (isVisible[at] === 0) dS.value[at] = dS.error[at] = 0;
+  }
   return gather(head, p, pError, dS.value, dS.error, { n, m, scale });
 }
 

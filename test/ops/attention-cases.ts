@@ -129,6 +129,12 @@ const large: readonly (readonly [score: string, mask: string])[] = [
   ["s * 3 * k / 40 + if(3 * k - q < 5, 1, 0)", "k <= q"],
 ];
 
+/** Scores without a value, and without a slope, for pairs that the mask hides. */
+const withoutValue: readonly (readonly [score: string, mask: string])[] = [
+  ["s * (1 + 1 / (1 + q - k))", "k <= q"],
+  ["s * sqrt(q - k + 1) / (1 + q - k)", "k <= q && same_document"],
+];
+
 export function attentionCases(): OpCase[] {
   const sizes = [
     { sequences: 1, sequence: 1, heads: 1, kvHeads: 1, headDim: 4 },
@@ -158,7 +164,8 @@ export function attentionCases(): OpCase[] {
     { sequences: 16, sequence: 70, heads: 4, kvHeads: 2, headDim: 4 },
   ];
   const shared = many.map((size) => attentionCase(size, scores[0], masks[1]));
-  return [...ordinary, ...others, ...shared, ...large.map(([score, mask]) => attentionCase(sizes[4], score, mask))];
+  const odd = [...large, ...withoutValue].map(([score, mask]) => attentionCase(sizes[4], score, mask));
+  return [...ordinary, ...others, ...shared, ...odd];
 }
 
 interface AttentionSize {

@@ -1,11 +1,11 @@
 // Attention kernels → views: the score, mask and gradient formulas as statements on four keys at a time.
 
-import { differentiateFormula } from "../../formula/derivative.ts";
 import type { Formula } from "../../formula/formula.ts";
 import { intervalProgram } from "../../formula/interval.ts";
 import { lowerFormula, type Operation, operationsBelow } from "../../formula/lower.ts";
 import { printFormula } from "../../formula/print.ts";
 import { countReaders } from "../../formula/readers.ts";
+import { scoreSlope } from "../../formula/score-slope.ts";
 import { bytesOf } from "../../graph/types.ts";
 import { readsDocuments } from "../../kernels/attention-blocks.ts";
 import type {
@@ -152,16 +152,18 @@ class PairFormulas {
     }
     const dP = "(v128.load (i32.add (local.get $d_row) (local.get $lane)))";
     code.set("d_y", `(f32x4.mul (local.get $p) (f32x4.sub ${dP} (local.get $row_delta)))`);
-    const derivative = differentiateFormula(score, { by: ["s"] });
-    const seed = `d_${score.outputs[0].name}`;
+    const slope = scoreSlope(score);
     this.evaluate(
-      derivative,
+      slope.formula,
       new Map([
         ["s", get("s.")],
-        [seed, get("d_y")],
+        [slope.adjoint, get("d_y")],
       ]),
       "d_s",
     );
+    // A pair that has no share adds nothing, even where its score has no slope.
+    const hasShare = "(f32x4.ne (local.get $d_y) (v128.const f32x4 0 0 0 0))";
+    if (!slope.isAdjoint) code.set("d_s", `(v128.and (local.get $d_s) ${hasShare})`);
     code.put("(v128.store (i32.add (local.get $scores_row) (local.get $lane)) (local.get $p))");
     code.put(
       `(v128.store (i32.add (local.get $d_row) (local.get $lane)) (f32x4.mul (local.get $d_s) ${code.float(scale)}))`,

@@ -1,11 +1,11 @@
 // Attention's score and mask formulas → functions of one query and four keys, for the views of templates/wgsl/attention-*.
 
-import { differentiateFormula } from "../../formula/derivative.ts";
 import type { Formula } from "../../formula/formula.ts";
 import { intervalProgram } from "../../formula/interval.ts";
 import { lowerFormula, operationsBelow } from "../../formula/lower.ts";
 import { printFormula } from "../../formula/print.ts";
 import { countReaders } from "../../formula/readers.ts";
+import { scoreSlope } from "../../formula/score-slope.ts";
 import type { WgslHeads, WgslHeadVectors, WgslPairs } from "../../kernels/wgsl/kernels.ts";
 import { invariant } from "../../source/diagnostic.ts";
 import { elementaryFunctions } from "../../targets/wgsl/elementary.ts";
@@ -74,11 +74,8 @@ export const headVectorsView = (
 export function pairsView(pairs: WgslPairs): PairsView {
   const { score, mask, scale, readsDocuments, hasGradient, elementary } = pairs;
   const called = new Set(elementary);
-  const seed = `d_${score.outputs[0].name}`;
   const scoreLines = functionLines(score, new Map(), called);
-  const slopeLines = hasGradient
-    ? functionLines(differentiateFormula(score, { by: ["s"] }), new Map([[seed, "d_y"]]), called)
-    : [];
+  const slopeLines = hasGradient ? slopeLinesOf(score, called) : [];
   const maskLines = functionLines(mask, new Map(), called);
   return {
     ...headVectorsView(pairs, called),
@@ -128,8 +125,13 @@ function headsView({ operand, channels, pitch }: WgslHeads): HeadsView {
   };
 }
 
-/** The body of a function of a query and four keys: a formula's first output, in four lanes. */
-function functionLines(formula: Formula, given: ReadonlyMap<string, string>, called: Set<string>): string[] {
+/** The body of a function of a query and four keys: a formula's first output, in four lanes, and what is made of it. */
+function functionLines(
+  formula: Formula,
+  given: ReadonlyMap<string, string>,
+  called: Set<string>,
+  finish = (value: string): string => value,
+): string[] {
   const lowered = lowerFormula(formula);
   const root = lowered.outputs[0].operation;
   const operations = operationsBelow([root]);
@@ -153,7 +155,15 @@ function functionLines(formula: Formula, given: ReadonlyMap<string, string>, cal
   const text = speller.real(root);
   const isFlag = root.kind === "condition";
   const wide = isVector(root) ? text : `${isFlag ? "vec4<bool>" : "vec4f"}(${text})`;
-  return [...speller.lines, `return ${wide};`];
+  return [...speller.lines, `return ${finish(wide)};`];
+}
+
+/** A pair that has no share adds nothing, even where its score has no slope. */
+function slopeLinesOf(score: Formula, called: Set<string>): string[] {
+  const { formula, adjoint, isAdjoint } = scoreSlope(score);
+  const given = new Map([[adjoint, "d_y"]]);
+  if (isAdjoint) return functionLines(formula, given, called);
+  return functionLines(formula, given, called, (slope) => `select(vec4f(0.0), ${slope}, d_y != vec4f(0.0))`);
 }
 
 /** The body of the function that tells what the mask does with a block. */

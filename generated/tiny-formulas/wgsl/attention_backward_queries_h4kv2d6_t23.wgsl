@@ -176,7 +176,7 @@ fn score_of(s: vec4f, q: i32, k: vec4i, head: i32) -> vec4f {
 /// What is above, derived by s, times d_y.
 fn score_slope(s: vec4f, q: i32, k: vec4i, head: i32, d_y: vec4f) -> vec4f {
   let tanh_ = tanh4(s * 0.03333333507180214f);
-  return d_y * (1.0f - tanh_ * tanh_);
+  return select(vec4f(0.0), d_y * (1.0f - tanh_ * tanh_), d_y != vec4f(0.0));
 }
 
 /// visible = ((k <= q) && ((q - k) < 8)) && same_document

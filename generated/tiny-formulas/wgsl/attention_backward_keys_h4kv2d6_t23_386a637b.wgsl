@@ -1,4 +1,4 @@
-// attention_backward_keys_h4kv2d6_t23_e2754708: Gradients of queries, keys and values from the saved log-sum-exp.
+// attention_backward_keys_h4kv2d6_t23_386a637b: Gradients of queries, keys and values from the saved log-sum-exp.
 //
 // formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = (k <= q) && same_document; out = softmax_k(score where visible) · v; p = exp(score - log_sum_exp); d_v = pᵀ d_out; d_score = p (d_out·v - out·d_out); d_s = d_score score'(s); d_q = d_s k · scale; d_k = d_sᵀ q · scale
 // source:   Dao, arXiv:2307.08691
@@ -190,7 +190,7 @@ fn score_of(s: vec4f, q: i32, k: vec4i, head: i32) -> vec4f {
 /// What is above, derived by s, times d_y.
 fn score_slope(s: vec4f, q: i32, k: vec4i, head: i32, d_y: vec4f) -> vec4f {
   let tanh_ = tanh4(s * 0.03333333507180214f);
-  return d_y * (1.0f - tanh_ * tanh_);
+  return select(vec4f(0.0), d_y * (1.0f - tanh_ * tanh_), d_y != vec4f(0.0));
 }
 
 /// visible = (k <= q) && same_document
@@ -421,7 +421,7 @@ fn weights_of(products: mat4x4f, value_products: mat4x4f, queries: Rows, keys: R
 }
 
 @compute @workgroup_size(32)
-fn attention_backward_keys_h4kv2d6_t23_e2754708(
+fn attention_backward_keys_h4kv2d6_t23_386a637b(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,

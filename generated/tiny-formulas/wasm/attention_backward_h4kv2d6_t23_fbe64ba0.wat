@@ -1,4 +1,4 @@
-;; attention_backward_h4kv2d6_t23_9e31cc6d: Gradients of queries, keys and values from the saved log-sum-exp.
+;; attention_backward_h4kv2d6_t23_fbe64ba0: Gradients of queries, keys and values from the saved log-sum-exp.
 ;;
 ;; formula:  s = q·k / sqrt(6); score = 30 * tanh(0.033333333 * s) - (q - k) / exp((head + 1) * log(2)); visible = (k <= q) && same_document; out = softmax_k(score where visible) · v; p = exp(score - log_sum_exp); d_v = pᵀ d_out; d_score = p (d_out·v - out·d_out); d_s = d_score score'(s); d_q = d_s k · scale; d_k = d_sᵀ q · scale
 ;; source:   Dao, arXiv:2307.08691
@@ -72,7 +72,7 @@
   ;; a(i, k) stands 192 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 512 bytes apart; rows of
   ;; out and source are 320 bytes apart. Where the rows are odd in number, which only the last tile's
   ;; are, the row behind is computed as well: every buffer has room for it.
-  (func $attention_backward_h4kv2d6_t23_9e31cc6d.scores (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
+  (func $attention_backward_h4kv2d6_t23_fbe64ba0.scores (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
     (local $c00 v128) (local $c01 v128) (local $c02 v128) (local $c03 v128)
@@ -143,7 +143,7 @@
   ;; a(i, k) stands 4 bytes per i and 320 per k; b(k, j) 192 bytes per k, its panels 64 bytes apart; rows of
   ;; out and source are 64 bytes apart. Where the rows are odd in number, which only the last tile's
   ;; are, the row behind is computed as well: every buffer has room for it.
-  (func $attention_backward_h4kv2d6_t23_9e31cc6d.to_keys (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
+  (func $attention_backward_h4kv2d6_t23_fbe64ba0.to_keys (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
     (local $c00 v128) (local $c01 v128) (local $c02 v128) (local $c03 v128)
@@ -214,7 +214,7 @@
   ;; a(i, k) stands 320 bytes per i and 4 per k; b(k, j) 64 bytes per k, its panels 64 bytes apart; rows of
   ;; out and source are 64 bytes apart. Where the rows are odd in number, which only the last tile's
   ;; are, the row behind is computed as well: every buffer has room for it.
-  (func $attention_backward_h4kv2d6_t23_9e31cc6d.to_queries (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
+  (func $attention_backward_h4kv2d6_t23_fbe64ba0.to_queries (param $a i32) (param $b i32) (param $out i32) (param $source i32) (param $rows i32) (param $panels i32) (param $depth i32)
     (local $row i32) (local $a_at i32) (local $b_at i32) (local $out_at i32) (local $to_source i32) (local $source_at i32) (local $a_next i32) (local $a_end i32) (local $x v128) (local $span i32)
     (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
     (local $c00 v128) (local $c01 v128) (local $c02 v128) (local $c03 v128)
@@ -283,7 +283,7 @@
       (br_if $next_panel (local.tee $panels (i32.sub (local.get $panels) (i32.const 1))))))
   ;; panel[k][j] = source[j][k] for 16 rows j, 64 bytes apart, and `depth` columns k, four at a time.
   ;; Where fewer than 16 rows are left the last one is repeated: what comes of it lies in padding.
-  (func $attention_backward_h4kv2d6_t23_9e31cc6d.transpose (param $source i32) (param $panel i32) (param $rows i32) (param $depth i32)
+  (func $attention_backward_h4kv2d6_t23_fbe64ba0.transpose (param $source i32) (param $panel i32) (param $rows i32) (param $depth i32)
     (local $j i32) (local $k i32) (local $last i32) (local $to i32)
     (local $row0 i32) (local $row1 i32) (local $row2 i32) (local $row3 i32)
     (local $r0 v128) (local $r1 v128) (local $r2 v128) (local $r3 v128)
@@ -321,7 +321,7 @@
         (br_if $next_columns (i32.lt_u (local.tee $k (i32.add (local.get $k) (i32.const 4))) (local.get $depth))))
       (br_if $next_rows (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 4))) (i32.const 16)))))
   ;; 0: the mask lets no pair of the block through, 1: some, 2: all; by interval arithmetic on visible = (k <= q) && same_document
-  (func $attention_backward_h4kv2d6_t23_9e31cc6d.classify (param $query_first i32) (param $query_last i32) (param $key_first i32) (param $key_last i32)
+  (func $attention_backward_h4kv2d6_t23_fbe64ba0.classify (param $query_first i32) (param $query_last i32) (param $key_first i32) (param $key_last i32)
       (param $head i32) (param $query_documents i32) (param $key_documents i32) (result i32)
     (local $least_query i32) (local $most_query i32) (local $least_key i32) (local $most_key i32)
     (local $same_document_may i32) (local $same_document_must i32)
@@ -335,10 +335,10 @@
     (local $mask.7 i32)
     (local $mask.8 i32)
     (local $mask.9 i32)
-    (call $attention_backward_h4kv2d6_t23_9e31cc6d.range (local.get $query_documents) (i32.sub (local.get $query_last) (local.get $query_first)))
+    (call $attention_backward_h4kv2d6_t23_fbe64ba0.range (local.get $query_documents) (i32.sub (local.get $query_last) (local.get $query_first)))
     (local.set $most_query)
     (local.set $least_query)
-    (call $attention_backward_h4kv2d6_t23_9e31cc6d.range (local.get $key_documents) (i32.sub (local.get $key_last) (local.get $key_first)))
+    (call $attention_backward_h4kv2d6_t23_fbe64ba0.range (local.get $key_documents) (i32.sub (local.get $key_last) (local.get $key_first)))
     (local.set $most_key)
     (local.set $least_key)
     (local.set $same_document_may (i32.and
@@ -358,7 +358,7 @@
     (i32.add (local.get $mask.9) (local.get $mask.8)))
 
   ;; Least and greatest of count + 1 document ids.
-  (func $attention_backward_h4kv2d6_t23_9e31cc6d.range (param $at i32) (param $count i32) (result i32 i32)
+  (func $attention_backward_h4kv2d6_t23_fbe64ba0.range (param $at i32) (param $count i32) (result i32 i32)
     (local $least i32) (local $most i32) (local $value i32)
     (local.set $least (i32.load (local.get $at)))
     (local.set $most (local.get $least))
@@ -376,11 +376,11 @@
 
   ;; How many keys of a block its queries have to visit, in steps of 16 (0: none), and whether they must be tested.
   ;; A block that is cut short, by the mask or by the end of the sequence, is tested.
-  (func $attention_backward_h4kv2d6_t23_9e31cc6d.look (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32)
+  (func $attention_backward_h4kv2d6_t23_fbe64ba0.look (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32)
       (param $query_documents i32) (param $key_documents i32) (result i32 i32)
     (local $class i32) (local $start i32) (local $query_last i32)
     (local.set $query_last (i32.sub (i32.add (local.get $query) (local.get $queries)) (i32.const 1)))
-    (local.set $class (call $attention_backward_h4kv2d6_t23_9e31cc6d.classify (local.get $query) (local.get $query_last)
+    (local.set $class (call $attention_backward_h4kv2d6_t23_fbe64ba0.classify (local.get $query) (local.get $query_last)
       (local.get $key) (i32.sub (i32.add (local.get $key) (local.get $keys)) (i32.const 1)) (local.get $head)
       (local.get $query_documents) (local.get $key_documents)))
     (if (i32.eqz (local.get $class)) (then (return (i32.const 0) (i32.const 0))))
@@ -390,7 +390,7 @@
       (loop $next
         (br_if $done (i32.le_u (local.get $keys) (i32.const 16)))
         (local.set $start (i32.and (i32.sub (local.get $keys) (i32.const 1)) (i32.const -16)))
-        (br_if $done (call $attention_backward_h4kv2d6_t23_9e31cc6d.classify (local.get $query) (local.get $query_last)
+        (br_if $done (call $attention_backward_h4kv2d6_t23_fbe64ba0.classify (local.get $query) (local.get $query_last)
           (i32.add (local.get $key) (local.get $start)) (i32.sub (i32.add (local.get $key) (local.get $keys)) (i32.const 1)) (local.get $head)
           (local.get $query_documents) (i32.add (local.get $key_documents) (i32.shl (local.get $start) (i32.const 2)))))
         (local.set $keys (local.get $start))
@@ -399,10 +399,10 @@
     (i32.const 1))
 
   ;; Transposes rows of 6 channels into panels of 16.
-  (func $attention_backward_h4kv2d6_t23_9e31cc6d.pack (param $source i32) (param $panel i32) (param $rows i32)
+  (func $attention_backward_h4kv2d6_t23_fbe64ba0.pack (param $source i32) (param $panel i32) (param $rows i32)
     (local $done i32)
     (loop $next_panel
-      (call $attention_backward_h4kv2d6_t23_9e31cc6d.transpose
+      (call $attention_backward_h4kv2d6_t23_fbe64ba0.transpose
         (i32.add (local.get $source) (i32.mul (local.get $done) (i32.const 64)))
         (local.get $panel)
         (i32.sub (local.get $rows) (local.get $done))
@@ -411,7 +411,7 @@
       (br_if $next_panel (i32.lt_u (local.tee $done (i32.add (local.get $done) (i32.const 16))) (local.get $rows)))))
 
   ;; Before a tile: delta = out · d_out per head and row into scratch, and zeros into the rows of d_q.
-  (func $attention_backward_h4kv2d6_t23_9e31cc6d.prepare (param $out i32) (param $d_out i32) (param $d_q i32)
+  (func $attention_backward_h4kv2d6_t23_fbe64ba0.prepare (param $out i32) (param $d_out i32) (param $d_q i32)
     (local $row i32) (local $head_in_group i32) (local $at i32) (local $column i32) (local $delta f32)
     (loop $next_row
       (memory.fill (local.get $d_q) (i32.const 0) (i32.const 48))
@@ -434,7 +434,7 @@
       (br_if $next_row (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (i32.const 23)))))
 
   ;; One block of queries against one block of keys: p and d_s in scratch, then what they add to d_v, d_k and d_q.
-  (func $attention_backward_h4kv2d6_t23_9e31cc6d.attend (param $q i32) (param $k i32) (param $d_out i32) (param $d_q i32) (param $log_sum_exp i32) (param $delta i32)
+  (func $attention_backward_h4kv2d6_t23_fbe64ba0.attend (param $q i32) (param $k i32) (param $d_out i32) (param $d_q i32) (param $log_sum_exp i32) (param $delta i32)
       (param $query i32) (param $queries i32) (param $key i32) (param $keys i32) (param $head i32) (param $masked i32)
       (param $query_documents i32) (param $key_documents i32)
     (local $p_rows i32) (local $s_rows i32) (local $scores_row i32) (local $d_row i32) (local $row i32) (local $lane i32) (local $lane_end i32) (local $panels i32)
@@ -558,9 +558,9 @@
     (local.set $p_rows (i32.add (global.get $scratch) (i32.const 4096)))
     (local.set $s_rows (i32.add (global.get $scratch) (i32.const 14656)))
     (local.set $panels (i32.shr_u (i32.add (local.get $keys) (i32.const 15)) (i32.const 4)))
-    (call $attention_backward_h4kv2d6_t23_9e31cc6d.scores (local.get $q) (i32.add (global.get $scratch) (i32.const 0)) (local.get $p_rows) (i32.const 0)
+    (call $attention_backward_h4kv2d6_t23_fbe64ba0.scores (local.get $q) (i32.add (global.get $scratch) (i32.const 0)) (local.get $p_rows) (i32.const 0)
       (local.get $queries) (local.get $panels) (i32.const 6))
-    (call $attention_backward_h4kv2d6_t23_9e31cc6d.scores (local.get $d_out) (i32.add (global.get $scratch) (i32.const 2048)) (local.get $s_rows) (i32.const 0)
+    (call $attention_backward_h4kv2d6_t23_fbe64ba0.scores (local.get $d_out) (i32.add (global.get $scratch) (i32.const 2048)) (local.get $s_rows) (i32.const 0)
       (local.get $queries) (local.get $panels) (i32.const 6))
     (local.set $lane_end (i32.shl (local.get $keys) (i32.const 2)))
     (local.set $scores_row (local.get $p_rows))
@@ -626,6 +626,7 @@
           (local.set $tanh.s (f32x4.mul (local.get $tanh.x) (local.get $tanh.x)))
           (local.set $tanh_4 (v128.bitselect (f32x4.add (local.get $tanh.x) (f32x4.mul (f32x4.mul (local.get $tanh.x) (local.get $tanh.s)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.-0.005704987) (local.get $tanh.s)) (local.get $f.0.020639088)) (local.get $tanh.s)) (local.get $f.-0.053739715)) (local.get $tanh.s)) (local.get $f.0.13331442)) (local.get $tanh.s)) (local.get $f.-0.3333328)))) (v128.or (f32x4.sub (local.get $f.1) (f32x4.div (local.get $f.2) (f32x4.add (local.get $tanh.e) (local.get $f.1)))) (v128.and (local.get $tanh.x) (local.get $i.-2147483648))) (f32x4.lt (f32x4.abs (local.get $tanh.x)) (local.get $f.0.625))))
           (local.set $d_s (f32x4.mul (local.get $d_y) (f32x4.sub (local.get $f.1) (f32x4.mul (local.get $tanh_4) (local.get $tanh_4)))))
+          (local.set $d_s (v128.and (local.get $d_s) (f32x4.ne (local.get $d_y) (v128.const f32x4 0 0 0 0))))
           (v128.store (i32.add (local.get $scores_row) (local.get $lane)) (local.get $p))
           (v128.store (i32.add (local.get $d_row) (local.get $lane)) (f32x4.mul (local.get $d_s) (local.get $f.0.4082483)))
           (br_if $masked_lanes (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (local.get $lane_end)))))
@@ -683,6 +684,7 @@
           (local.set $tanh.s (f32x4.mul (local.get $tanh.x) (local.get $tanh.x)))
           (local.set $tanh_2 (v128.bitselect (f32x4.add (local.get $tanh.x) (f32x4.mul (f32x4.mul (local.get $tanh.x) (local.get $tanh.s)) (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (f32x4.add (f32x4.mul (local.get $f.-0.005704987) (local.get $tanh.s)) (local.get $f.0.020639088)) (local.get $tanh.s)) (local.get $f.-0.053739715)) (local.get $tanh.s)) (local.get $f.0.13331442)) (local.get $tanh.s)) (local.get $f.-0.3333328)))) (v128.or (f32x4.sub (local.get $f.1) (f32x4.div (local.get $f.2) (f32x4.add (local.get $tanh.e) (local.get $f.1)))) (v128.and (local.get $tanh.x) (local.get $i.-2147483648))) (f32x4.lt (f32x4.abs (local.get $tanh.x)) (local.get $f.0.625))))
           (local.set $d_s (f32x4.mul (local.get $d_y) (f32x4.sub (local.get $f.1) (f32x4.mul (local.get $tanh_2) (local.get $tanh_2)))))
+          (local.set $d_s (v128.and (local.get $d_s) (f32x4.ne (local.get $d_y) (v128.const f32x4 0 0 0 0))))
           (v128.store (i32.add (local.get $scores_row) (local.get $lane)) (local.get $p))
           (v128.store (i32.add (local.get $d_row) (local.get $lane)) (f32x4.mul (local.get $d_s) (local.get $f.0.4082483)))
           (br_if $plain_lanes (i32.lt_u (local.tee $lane (i32.add (local.get $lane) (i32.const 16))) (local.get $lane_end))))))
@@ -692,18 +694,18 @@
       (local.set $d_row (i32.add (local.get $d_row) (i32.const 320)))
       (br_if $next_query (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $queries))))
     ;; d_v += pᵀ d_out, d_k += d_sᵀ q, d_q += d_s k
-    (call $attention_backward_h4kv2d6_t23_9e31cc6d.to_keys (local.get $p_rows) (local.get $d_out)
+    (call $attention_backward_h4kv2d6_t23_fbe64ba0.to_keys (local.get $p_rows) (local.get $d_out)
       (i32.add (global.get $scratch) (i32.const 29376)) (i32.add (global.get $scratch) (i32.const 29376))
       (local.get $keys) (i32.const 1) (local.get $queries))
-    (call $attention_backward_h4kv2d6_t23_9e31cc6d.to_keys (local.get $s_rows) (local.get $q)
+    (call $attention_backward_h4kv2d6_t23_fbe64ba0.to_keys (local.get $s_rows) (local.get $q)
       (i32.add (global.get $scratch) (i32.const 25216)) (i32.add (global.get $scratch) (i32.const 25216))
       (local.get $keys) (i32.const 1) (local.get $queries))
-    (call $attention_backward_h4kv2d6_t23_9e31cc6d.to_queries (local.get $s_rows) (local.get $k) (i32.add (global.get $scratch) (i32.const 33536)) (i32.const 0)
+    (call $attention_backward_h4kv2d6_t23_fbe64ba0.to_queries (local.get $s_rows) (local.get $k) (i32.add (global.get $scratch) (i32.const 33536)) (i32.const 0)
       (local.get $queries) (i32.const 1) (local.get $keys))
-    (call $attention_backward_h4kv2d6_t23_9e31cc6d.add (local.get $d_q) (i32.add (global.get $scratch) (i32.const 33536)) (local.get $queries)))
+    (call $attention_backward_h4kv2d6_t23_fbe64ba0.add (local.get $d_q) (i32.add (global.get $scratch) (i32.const 33536)) (local.get $queries)))
 
   ;; Adds rows of scratch to rows of d_q: whole vectors, then single columns, because other heads stand behind them.
-  (func $attention_backward_h4kv2d6_t23_9e31cc6d.add (param $to i32) (param $from i32) (param $rows i32)
+  (func $attention_backward_h4kv2d6_t23_fbe64ba0.add (param $to i32) (param $from i32) (param $rows i32)
     (local $column i32) (local $to_at i32)
     (loop $next_row
       (local.set $column (i32.const 0))
@@ -726,7 +728,7 @@
       (br_if $next_row (local.tee $rows (i32.sub (local.get $rows) (i32.const 1))))))
 
   ;; Copies finished rows of one head out of scratch.
-  (func $attention_backward_h4kv2d6_t23_9e31cc6d.store (param $to i32) (param $from i32) (param $rows i32) (param $bytes i32) (param $pitch i32)
+  (func $attention_backward_h4kv2d6_t23_fbe64ba0.store (param $to i32) (param $from i32) (param $rows i32) (param $bytes i32) (param $pitch i32)
     (loop $next_row
       (memory.copy (local.get $to) (local.get $from) (local.get $bytes))
       (local.set $to (i32.add (local.get $to) (local.get $pitch)))
@@ -734,7 +736,7 @@
       (br_if $next_row (local.tee $rows (i32.sub (local.get $rows) (i32.const 1))))))
 
   ;; A tile is one sequence and one key-value head with all heads that share it: nothing is summed across tiles.
-  (func (export "attention_backward_h4kv2d6_t23_9e31cc6d") (param $table i32) (param $begin i32) (param $end i32)
+  (func (export "attention_backward_h4kv2d6_t23_fbe64ba0") (param $table i32) (param $begin i32) (param $end i32)
     (local $q i32) (local $k i32) (local $v i32) (local $documents i32) (local $out i32) (local $log_sum_exp i32) (local $d_out i32)
     (local $d_q i32) (local $d_k i32) (local $d_v i32) (local $tile i32) (local $first_row i32) (local $group i32)
     (local $key i32) (local $keys i32) (local $packed i32) (local $head_in_group i32) (local $head i32) (local $q_at i32) (local $out_at i32) (local $k_at i32) (local $v_at i32)
@@ -755,7 +757,7 @@
       (local.set $group (i32.rem_u (local.get $tile) (i32.const 2)))
       (local.set $q_at (i32.add (i32.mul (local.get $first_row) (i32.const 192)) (i32.mul (local.get $group) (i32.const 48))))
       (local.set $out_at (i32.add (i32.mul (local.get $first_row) (i32.const 192)) (i32.mul (local.get $group) (i32.const 48))))
-      (call $attention_backward_h4kv2d6_t23_9e31cc6d.prepare
+      (call $attention_backward_h4kv2d6_t23_fbe64ba0.prepare
         (i32.add (local.get $out) (local.get $out_at)) (i32.add (local.get $d_out) (local.get $out_at)) (i32.add (local.get $d_q) (local.get $q_at)))
       (local.set $key (i32.const 0))
       (loop $next_keys
@@ -772,7 +774,7 @@
           (loop $next_queries
             (local.set $queries (i32.sub (i32.const 23) (local.get $query)))
             (if (i32.gt_u (local.get $queries) (i32.const 32)) (then (local.set $queries (i32.const 32))))
-            (call $attention_backward_h4kv2d6_t23_9e31cc6d.look (local.get $query) (local.get $queries) (local.get $key) (local.get $keys) (local.get $head)
+            (call $attention_backward_h4kv2d6_t23_fbe64ba0.look (local.get $query) (local.get $queries) (local.get $key) (local.get $keys) (local.get $head)
               (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $query)) (i32.const 2)))
               (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $key)) (i32.const 2))))
             (local.set $masked)
@@ -780,15 +782,15 @@
             (if (local.get $visited) (then
               (if (i32.eqz (local.get $packed)) (then
                 (local.set $packed (i32.const 1))
-                (call $attention_backward_h4kv2d6_t23_9e31cc6d.pack (i32.add (local.get $k) (local.get $k_at)) (i32.add (global.get $scratch) (i32.const 0)) (local.get $keys))
-                (call $attention_backward_h4kv2d6_t23_9e31cc6d.pack (i32.add (local.get $v) (local.get $v_at)) (i32.add (global.get $scratch) (i32.const 2048)) (local.get $keys))))
+                (call $attention_backward_h4kv2d6_t23_fbe64ba0.pack (i32.add (local.get $k) (local.get $k_at)) (i32.add (global.get $scratch) (i32.const 0)) (local.get $keys))
+                (call $attention_backward_h4kv2d6_t23_fbe64ba0.pack (i32.add (local.get $v) (local.get $v_at)) (i32.add (global.get $scratch) (i32.const 2048)) (local.get $keys))))
               (local.set $q_at (i32.add
                 (i32.mul (i32.add (local.get $first_row) (local.get $query)) (i32.const 192))
                 (i32.mul (local.get $head) (i32.const 24))))
               (local.set $out_at (i32.add
                 (i32.mul (i32.add (local.get $first_row) (local.get $query)) (i32.const 192))
                 (i32.mul (local.get $head) (i32.const 24))))
-              (call $attention_backward_h4kv2d6_t23_9e31cc6d.attend
+              (call $attention_backward_h4kv2d6_t23_fbe64ba0.attend
                 (i32.add (local.get $q) (local.get $q_at)) (i32.add (local.get $k) (local.get $k_at))
                 (i32.add (local.get $d_out) (local.get $out_at)) (i32.add (local.get $d_q) (local.get $q_at))
                 (i32.add (i32.add (local.get $log_sum_exp) (i32.shl (local.get $head) (i32.const 2)))
@@ -800,9 +802,9 @@
                 (i32.add (local.get $documents) (i32.shl (i32.add (local.get $first_row) (local.get $key)) (i32.const 2))))))
             (br_if $next_queries (i32.lt_u (local.tee $query (i32.add (local.get $query) (local.get $queries))) (i32.const 23))))
           (br_if $next_head (i32.lt_u (local.tee $head_in_group (i32.add (local.get $head_in_group) (i32.const 1))) (i32.const 2))))
-        (call $attention_backward_h4kv2d6_t23_9e31cc6d.store (i32.add (local.get $d_k) (local.get $k_at)) (i32.add (global.get $scratch) (i32.const 25216)) (local.get $keys)
+        (call $attention_backward_h4kv2d6_t23_fbe64ba0.store (i32.add (local.get $d_k) (local.get $k_at)) (i32.add (global.get $scratch) (i32.const 25216)) (local.get $keys)
           (i32.const 24) (i32.const 64))
-        (call $attention_backward_h4kv2d6_t23_9e31cc6d.store (i32.add (local.get $d_v) (local.get $v_at)) (i32.add (global.get $scratch) (i32.const 29376)) (local.get $keys)
+        (call $attention_backward_h4kv2d6_t23_fbe64ba0.store (i32.add (local.get $d_v) (local.get $v_at)) (i32.add (global.get $scratch) (i32.const 29376)) (local.get $keys)
           (i32.const 24) (i32.const 64))
         (br_if $next_keys (i32.lt_u (local.tee $key (i32.add (local.get $key) (local.get $keys))) (i32.const 23))))
       (br_if $next_tile (i32.lt_u (local.tee $tile (i32.add (local.get $tile) (i32.const 1))) (local.get $end))))))
