@@ -41,6 +41,7 @@ export function replaceFiles({ out, files, marker, obsolete }: FolderChange): Wr
       : [...changed, ...files.filter((file) => file.path === marker)];
     stage.write(staged);
     stage.commit([marker, ...staged.map((file) => file.path).filter((path) => path !== marker)], removed, marker);
+    for (const path of removed) removeEmptyFolders(dirname(join(folder, path)), `${folder}${sep}`);
   } finally {
     stage.remove();
   }

@@ -104,6 +104,17 @@ describe("what is not ours stays", () => {
     expect(namesIn(at("out/wasm"))).toEqual([...now, "mine.wat", edited].sort());
   });
 
+  test("a target that is not asked for any more takes its folder with it, unless something of one's own is there", async () => {
+    await compile("out");
+    expect(namesIn(at("out"))).toContain("wgsl");
+    await compile("out", "--target", "wasm");
+    expect(namesIn(at("out"))).not.toContain("wgsl");
+    await compile("out");
+    writeFileSync(at("out/wgsl/mine.wgsl"), "mine");
+    await compile("out", "--target", "wasm");
+    expect(namesIn(at("out/wgsl"))).toEqual(["mine.wgsl"]);
+  });
+
   test("a manifest that lists files elsewhere deletes nothing", async () => {
     await compile("out");
     writeFileSync(at("victim.wat"), "mine");
