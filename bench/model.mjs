@@ -80,16 +80,31 @@ async function readSpec(path, overrides = []) {
 
 /**
  * Compiles a spec and opens it as those do who train and generate with it; it has no weights yet.
- * @param {string} path @param {Where} where
+ * @param {string} path @param {Where} where @param {string[]} overrides
  * @returns {Promise<import("../runtime/model.ts").Model>}
  */
-export async function openModel(path, where) {
+export async function openModel(path, where, overrides = []) {
   const [spec, { compileInMemory }, { openModel: open }] = await Promise.all([
-    readSpec(path),
+    readSpec(path, overrides),
     load("compiler/cli/compile-in-memory.js"),
     load("runtime/index.js"),
   ]);
   return open(await compileInMemory(spec, {}, where.device), where);
+}
+
+/**
+ * What a page loads of a compiled spec for a device.
+ * @param {string} path @param {Where} where @param {string[]} overrides
+ * @returns {Promise<readonly { path: string, content: string | Uint8Array }[]>}
+ */
+export async function pageFiles(path, where, overrides = []) {
+  const [spec, { compile, compileFor }, { textFiles }] = await Promise.all([
+    readSpec(path, overrides),
+    load("compiler/compile.js"),
+    load("compiler/emit/output-files.js"),
+  ]);
+  const build = compile(spec);
+  return textFiles(build, [compileFor(await targetOf(where), spec, build.programs)]);
 }
 
 /**

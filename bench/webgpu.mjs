@@ -1,13 +1,14 @@
 // @ts-check
 // What `npm run bench -- --device webgpu` measures on the adapter that is here: copies, products, training steps, decoding.
 // `webgpu:software` measures an adapter that computes on the CPU. `--peak GFLOPS` names the adapter's f32 peak, and
-// `--peers FOLDER` a folder whose node_modules hold other systems for WebGPU.
+// `--peers FOLDER` a folder whose node_modules hold other systems for WebGPU: tfjs with its backend, onnxruntime-web.
 
 import { execFileSync } from "node:child_process";
 import { cpus, release, type } from "node:os";
 import { fileURLToPath } from "node:url";
 import { findAdapter } from "./model.mjs";
 import { option } from "./options.mjs";
+import { decodingInPage } from "./page-peers.mjs";
 import { adapterTitle, say, table } from "./tables.mjs";
 import { copies, products, rowProducts } from "./webgpu-ops.mjs";
 import { tfjsSteps } from "./webgpu-peers.mjs";
@@ -133,6 +134,13 @@ async function generation() {
 async function peers() {
   say("### Peers");
   say();
+  await tfjs();
+  say();
+  await onnxruntime();
+  say();
+}
+
+async function tfjs() {
   const { missing, measured } = await tfjsSteps(option("--peers"), device);
   if (measured === undefined) say(`tfjs: ${missing}.`);
   else {
@@ -142,5 +150,16 @@ async function peers() {
       `${milliseconds.toFixed(1)} ms per step, of which ${host.toFixed(1)} ms are encoding on the host; ${speed.toFixed(1)} tokens/s.`,
     );
   }
-  say();
+}
+
+/** In a page, where it is at home. */
+async function onnxruntime() {
+  if (!isSoftware) return say("onnxruntime-web: the browser that npm brings knows the software adapter only.");
+  const { missing, measured } = await decodingInPage(option("--peers"));
+  if (measured === undefined) return say(`onnxruntime-web: ${missing}.`);
+  const { ours, theirs, equal, count } = measured;
+  say("onnxruntime-web decodes the model of examples/sotu with the same weights, one sequence, in a page of headless");
+  say(
+    `Chromium: ${theirs.toFixed(1)} ms per token, where mspec takes ${ours.toFixed(1)} ms in the same page; ${equal} of ${count} greedy tokens are equal.`,
+  );
 }

@@ -11,7 +11,7 @@ import { openOnHost } from "../../runtime/open-on-host.ts";
 import { addressDisk, addressSource } from "../../runtime/page-files.ts";
 import { openTiny, sourceOf, tinySpec } from "../runtime/tiny-model.ts";
 import { documents } from "../train/run-setup.ts";
-import { type Site, serveFiles } from "./site.ts";
+import { type Site, serveFiles } from "./site.mjs";
 
 const folder = mkdtempSync(join(tmpdir(), "mspec-page-files-"));
 let site: Site;

@@ -8,8 +8,8 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { kernelTexts, tinyGpuModel } from "../devices/tiny-gpu-model.ts";
 import { bundleForPage } from "./bundle.ts";
-import { openBrowser } from "./chromium.ts";
-import { type Site, serveFiles } from "./site.ts";
+import { openBrowser } from "./chromium.mjs";
+import { type Site, serveFiles } from "./site.mjs";
 
 const folder = mkdtempSync(join(tmpdir(), "mspec-page-"));
 let site: Site;

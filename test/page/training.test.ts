@@ -13,8 +13,8 @@ import { folderSource } from "../../runtime/node-host.ts";
 import { openModel } from "../../runtime/open-model.ts";
 import { specOf } from "../language/spec-text.ts";
 import { bundleForPage } from "./bundle.ts";
-import { openBrowser } from "./chromium.ts";
-import { type Site, serveFiles } from "./site.ts";
+import { openBrowser } from "./chromium.mjs";
+import { type Site, serveFiles } from "./site.mjs";
 
 const steps = 20;
 

@@ -1,3 +1,4 @@
+// @ts-check
 // The browser of the package @sparticuz/chromium, with the libraries, fonts and software driver that it brings: so that
 // nothing has to be installed. Its own unpacking is not safe when two processes begin at once.
 
@@ -7,14 +8,14 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { brotliDecompressSync } from "node:zlib";
-import { type Browser, chromium } from "playwright-core";
+import { chromium } from "playwright-core";
 
 const packed = join(dirname(createRequire(import.meta.url).resolve("@sparticuz/chromium")), "../../bin");
-const { version } = JSON.parse(readFileSync(join(packed, "../package.json"), "utf8")) as { readonly version: string };
+const { version } = JSON.parse(readFileSync(join(packed, "../package.json"), "utf8"));
 const unpacked = join(tmpdir(), `mspec-chromium-${version}`);
 
-/** A browser whose only adapter of WebGPU is SwiftShader. */
-export function openBrowser(): Promise<Browser> {
+/** A browser whose only adapter of WebGPU is SwiftShader. @returns {Promise<import("playwright-core").Browser>} */
+export function openBrowser() {
   if (!existsSync(unpacked)) unpack();
   return chromium.launch({
     executablePath: join(unpacked, "chromium"),
@@ -24,7 +25,7 @@ export function openBrowser(): Promise<Browser> {
 }
 
 /** Appears whole or not at all; who comes second takes what the first one has unpacked. */
-function unpack(): void {
+function unpack() {
   const aside = mkdtempSync(`${unpacked}-`);
   try {
     writeFileSync(join(aside, "chromium"), brotliDecompressSync(readFileSync(join(packed, "chromium.br"))));

@@ -1,27 +1,32 @@
+// @ts-check
 // A server of files, as pages are served from.
 
 import { readFile } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 
-const types: Readonly<Record<string, string>> = {
+/** @type {Readonly<Record<string, string>>} */
+const types = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript",
+  ".mjs": "text/javascript",
+  ".wasm": "application/wasm",
   ".json": "application/json",
   ".txt": "text/plain; charset=utf-8",
 };
 
-export interface Site {
-  readonly address: string;
-  /** Paths that were asked for, in order. */
-  readonly asked: readonly string[];
-  close(): Promise<void>;
-}
+/**
+ * `asked`: paths that were asked for, in order.
+ * @typedef {{ readonly address: string, readonly asked: readonly string[], close(): Promise<void> }} Site
+ */
 
-/** Serves a folder. Below `/start-page/` it sends its start page for what is not there, as many servers do. */
-export async function serveFiles(folder: string): Promise<Site> {
-  const asked: string[] = [];
+/**
+ * Serves a folder. Below `/start-page/` it sends its start page for what is not there, as many servers do.
+ * @param {string} folder @returns {Promise<Site>}
+ */
+export async function serveFiles(folder) {
+  /** @type {string[]} */
+  const asked = [];
   const server = createServer(async ({ url = "/" }, response) => {
     const path = normalize(new URL(url, "http://localhost").pathname);
     asked.push(path);
@@ -36,12 +41,13 @@ export async function serveFiles(folder: string): Promise<Site> {
         .end("<!doctype html><title>start</title>");
     }
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
   return { address: `http://localhost:${port}`, asked, close: () => closed(server) };
 }
 
-const closed = (server: Server): Promise<void> => {
+/** @param {import("node:http").Server} server @returns {Promise<void>} */
+const closed = (server) => {
   server.closeAllConnections();
   return new Promise((resolve) => server.close(() => resolve()));
 };
