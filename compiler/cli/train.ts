@@ -10,7 +10,7 @@ import * as say from "../source/messages/train.ts";
 import type { Spec } from "../spec/spec.ts";
 import { chooseDevice } from "./choose-device.ts";
 import { compileInMemory } from "./compile-in-memory.ts";
-import { threadsFlag } from "./number-flags.ts";
+import { threadsFlag, wholeFlag } from "./number-flags.ts";
 import { deviceFlag, outFlag, readSpecOrThrow, setFlag } from "./spec-flags.ts";
 
 interface TrainFlags {
@@ -21,6 +21,7 @@ interface TrainFlags {
   readonly resume?: true;
   readonly weights?: string;
   readonly order?: string;
+  readonly recheck?: number;
   readonly set: readonly string[];
 }
 
@@ -29,6 +30,9 @@ interface TrainChoices extends TrainFlags {
   readonly device: DeviceName;
   readonly because: string;
 }
+
+const recheckText =
+  "every so many steps, compute one twice and end the run where a bit differs; such a step takes about twice as long (default: never)";
 
 export function addTrainVerb(program: Command): void {
   program
@@ -42,6 +46,7 @@ export function addTrainVerb(program: Command): void {
     .addOption(new Option("--resume", "go on from the run's newest checkpoint").conflicts("weights"))
     .option("--weights <file>", "begin with the weights of a safetensors file")
     .option("--order <file>", "a JSON file with the token offsets of every step's sequences")
+    .addOption(wholeFlag("recheck", recheckText, 1))
     .addOption(setFlag())
     .action(trainSpec);
 }
@@ -125,6 +130,7 @@ async function trainModel(
       base: dirname(path),
       ...(flags.resume === true ? { resume: true } : {}),
       ...(flags.order === undefined ? {} : { order: flags.order }),
+      ...(flags.recheck === undefined ? {} : { recheckEvery: flags.recheck }),
       signal,
       observer: progress,
     });
