@@ -22,6 +22,7 @@ interface TrainFlags {
   readonly weights?: string;
   readonly order?: string;
   readonly recheck?: number;
+  readonly deadline?: number;
   readonly set: readonly string[];
 }
 
@@ -33,6 +34,9 @@ interface TrainChoices extends TrainFlags {
 
 const recheckText =
   "every so many steps, compute one twice and end the run where a bit differs; such a step takes about twice as long (default: never)";
+
+const deadlineText =
+  "seconds that a GPU may be at work on a step before it is given up (default: ten minutes, or thirty times as long as one took)";
 
 export function addTrainVerb(program: Command): void {
   program
@@ -47,6 +51,7 @@ export function addTrainVerb(program: Command): void {
     .option("--weights <file>", "begin with the weights of a safetensors file")
     .option("--order <file>", "a JSON file with the token offsets of every step's sequences")
     .addOption(wholeFlag("recheck", recheckText, 1))
+    .addOption(wholeFlag("deadline", deadlineText, 1))
     .addOption(setFlag())
     .action(trainSpec);
 }
@@ -87,8 +92,12 @@ function dataOverride(path: string, patterns: readonly string[] | undefined): st
 async function openForTraining(path: string, spec: Spec, folder: RunFolder, flags: TrainChoices): Promise<Model> {
   const { normalizeSpec } = await import("../spec/normalize.ts");
   if (flags.resume === true) await folder.checkSpec(normalizeSpec(spec));
-  const { device } = flags;
-  const options = { device, ...(flags.threads === undefined ? {} : { threads: flags.threads }) };
+  const { device, threads, deadline } = flags;
+  const options = {
+    device,
+    ...(threads === undefined ? {} : { threads }),
+    ...(deadline === undefined ? {} : { deadlineSeconds: deadline }),
+  };
   const { manifestFiles, targetOfDevice } = await import("../../runtime/device-targets.ts");
   const manifest = `compiled/${manifestFiles[targetOfDevice[device]]}`;
   // A run that has not been on this device yet gets kernels for it, which the trainer adds to its folder.

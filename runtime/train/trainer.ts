@@ -89,11 +89,16 @@ export class Trainer {
 
   /** Errors: a fault of the device says which checkpoint the run can go on behind. */
   async run(): Promise<TrainResult> {
+    const { device } = this.#parts;
+    const tellBefore = device.onWarning;
+    if (tellBefore !== undefined) device.onWarning = (sentence) => this.#warn(sentence);
     try {
       return await this.#makeSteps();
     } catch (error) {
       if (!isDeviceFault(error)) throw error;
       throw deviceFailed(error, this.#progress.step, this.#checkpoint, this.#parts.output !== undefined);
+    } finally {
+      if (tellBefore !== undefined) device.onWarning = tellBefore;
     }
   }
 
