@@ -20,6 +20,8 @@ export interface Device {
   readonly description: string;
   /** Bytes that the device holds for the model. */
   readonly memoryBytes: number;
+  /** Told, in a sentence, of what is odd and no failure yet; absent where there is nothing of the kind. */
+  onWarning?: (sentence: string) => void;
   /**
    * Runs a program. A device with a queue of its own is done with it later: what is written, run and read afterwards comes
    * afterwards there too, and what goes wrong in between is told by the next call.

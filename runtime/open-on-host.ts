@@ -25,6 +25,11 @@ export interface HostedOptions {
   readonly device: DeviceName;
   /** Threads of the wasm device; as many as the machine has cores unless given. */
   readonly threads?: number;
+  /**
+   * Seconds that a GPU may be at work on what it was given before it is given up; unless given, ten minutes, or thirty times as
+   * long as such work took before. Infinity waits for ever.
+   */
+  readonly deadlineSeconds?: number;
   /** Path of a tokenizer.json; a spec with `tokenizer: bytes` needs none. */
   readonly tokenizer?: string;
 }
@@ -71,11 +76,12 @@ const openWasm: OpenDevice = async (manifest, source, host, { threads }) => {
   return host.openWasm(manifest, await source.bytes(file), options);
 };
 
-const openGpu: OpenDevice = async (manifest, source, host, { device }) => {
+const openGpu: OpenDevice = async (manifest, source, host, { device, deadlineSeconds }) => {
   const isSoftware = device === "webgpu:software";
   const gpu = await host.gpu(isSoftware);
   const { openWebGpu } = await import("./devices/webgpu.ts");
-  return openWebGpu(manifest, (path) => source.text(path), { gpu, isSoftware });
+  const options = { gpu, isSoftware, ...(deadlineSeconds === undefined ? {} : { deadlineSeconds }) };
+  return openWebGpu(manifest, (path) => source.text(path), options);
 };
 
 type TokenizerParts = Pick<ModelParts, "tokenizer" | "tokenizerJson">;

@@ -17,6 +17,8 @@ import { decodeState } from "./train/run-state.ts";
 export interface OpenRunOptions {
   readonly device?: DeviceName;
   readonly threads?: number;
+  /** See HostedOptions. */
+  readonly deadlineSeconds?: number;
   readonly host?: Partial<Host>;
 }
 

@@ -26,6 +26,8 @@ export interface PageOptions {
   readonly device?: DeviceName;
   /** Address of a tokenizer.json; a spec with `tokenizer: bytes` needs none. */
   readonly tokenizer?: string;
+  /** See HostedOptions; a page in the background counts seconds more slowly. */
+  readonly deadlineSeconds?: number;
 }
 
 const pageHost: Host = {

@@ -53,6 +53,7 @@ export function addGenerateVerb(program: Command): void {
 
 async function generate(folder: string, flags: GenerateFlags): Promise<void> {
   const model = await openFolder(folder, flags);
+  model.device.onWarning = (sentence) => void process.stderr.write(`${say.warningLine(sentence)}\n`);
   const controller = new AbortController();
   // Nobody reads any more: there is no reason to go on.
   process.stdout.once("error", () => controller.abort());

@@ -1,6 +1,7 @@
 // The command line: loads the file of the verb that is asked for and turns what goes wrong into a message and an exit code.
 
 import { Command } from "commander";
+import { Fault } from "../../runtime/fault.ts";
 import { diskRefused } from "../../runtime/messages/disk.ts";
 import { packageVersion } from "../source/package-root.ts";
 import { exitCodes, reportFailure } from "./report-failure.ts";
@@ -26,7 +27,7 @@ const verbs: ReadonlyMap<string, () => Promise<AddVerb>> = new Map([
   ["doctor", async () => (await import("./doctor.ts")).addDoctorVerb],
 ]);
 
-/** Runs one command; the process is left to end by itself. */
+/** Runs one command; the process is left to end by itself, unless a GPU would keep it that does not end its work. */
 export async function run(argv: readonly string[]): Promise<number> {
   for (const [stream, onError] of outputs) {
     if (!stream.listeners("error").includes(onError)) stream.on("error", onError);
@@ -39,8 +40,16 @@ export async function run(argv: readonly string[]): Promise<number> {
     await new Promise((resolve) => setImmediate(resolve));
     return Number(process.exitCode ?? exitCodes.done);
   } catch (error) {
-    return reportFailure(error, argv);
+    const code = reportFailure(error, argv);
+    if (error instanceof Fault && error.code === "device/hung") await exitAtOnce(code);
+    return code;
   }
+}
+
+/** Ends the process as soon as its last words are written. */
+async function exitAtOnce(code: number): Promise<never> {
+  for (const [stream] of outputs) await new Promise((resolve) => stream.write("", resolve));
+  process.exit(code);
 }
 
 /**

@@ -10,7 +10,7 @@ import * as say from "../source/messages/train.ts";
 import type { Spec } from "../spec/spec.ts";
 import { chooseDevice } from "./choose-device.ts";
 import { compileInMemory } from "./compile-in-memory.ts";
-import { threadsFlag } from "./number-flags.ts";
+import { threadsFlag, wholeFlag } from "./number-flags.ts";
 import { deviceFlag, outFlag, readSpecOrThrow, setFlag } from "./spec-flags.ts";
 
 interface TrainFlags {
@@ -21,6 +21,8 @@ interface TrainFlags {
   readonly resume?: true;
   readonly weights?: string;
   readonly order?: string;
+  readonly recheck?: number;
+  readonly deadline?: number;
   readonly set: readonly string[];
 }
 
@@ -29,6 +31,12 @@ interface TrainChoices extends TrainFlags {
   readonly device: DeviceName;
   readonly because: string;
 }
+
+const recheckText =
+  "every so many steps, compute one twice and end the run where a bit differs; such a step takes about twice as long (default: never)";
+
+const deadlineText =
+  "seconds that a GPU may be at work on a step before it is given up (default: ten minutes, or thirty times as long as one took)";
 
 export function addTrainVerb(program: Command): void {
   program
@@ -42,6 +50,8 @@ export function addTrainVerb(program: Command): void {
     .addOption(new Option("--resume", "go on from the run's newest checkpoint").conflicts("weights"))
     .option("--weights <file>", "begin with the weights of a safetensors file")
     .option("--order <file>", "a JSON file with the token offsets of every step's sequences")
+    .addOption(wholeFlag("recheck", recheckText, 1))
+    .addOption(wholeFlag("deadline", deadlineText, 1))
     .addOption(setFlag())
     .action(trainSpec);
 }
@@ -82,8 +92,12 @@ function dataOverride(path: string, patterns: readonly string[] | undefined): st
 async function openForTraining(path: string, spec: Spec, folder: RunFolder, flags: TrainChoices): Promise<Model> {
   const { normalizeSpec } = await import("../spec/normalize.ts");
   if (flags.resume === true) await folder.checkSpec(normalizeSpec(spec));
-  const { device } = flags;
-  const options = { device, ...(flags.threads === undefined ? {} : { threads: flags.threads }) };
+  const { device, threads, deadline } = flags;
+  const options = {
+    device,
+    ...(threads === undefined ? {} : { threads }),
+    ...(deadline === undefined ? {} : { deadlineSeconds: deadline }),
+  };
   const { manifestFiles, targetOfDevice } = await import("../../runtime/device-targets.ts");
   const manifest = `compiled/${manifestFiles[targetOfDevice[device]]}`;
   // A run that has not been on this device yet gets kernels for it, which the trainer adds to its folder.
@@ -125,6 +139,7 @@ async function trainModel(
       base: dirname(path),
       ...(flags.resume === true ? { resume: true } : {}),
       ...(flags.order === undefined ? {} : { order: flags.order }),
+      ...(flags.recheck === undefined ? {} : { recheckEvery: flags.recheck }),
       signal,
       observer: progress,
     });

@@ -16,6 +16,8 @@ export class GpuHealth {
   readonly #adapter: string;
   #program = "";
   #failure: Error | undefined;
+  /** What the GPU is at work on, where that is known. */
+  atWork: () => messages.WorkAtHand | undefined = () => undefined;
   /** Called once, with what went wrong first. */
   onFailure: (error: Error) => void = () => {};
 
@@ -33,7 +35,8 @@ export class GpuHealth {
   };
 
   #lost({ reason, message }: GPUDeviceLostInfo): Error {
-    return messages.lost(this.#adapter, this.#program, message === "" ? reason : `${reason}: ${message}`);
+    const why = message === "" ? reason : `${reason}: ${message}`;
+    return messages.lost(this.#adapter, this.#program, this.atWork(), why);
   }
 
   /** From now on every call fails with this, unless one went wrong before. */

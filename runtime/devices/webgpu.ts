@@ -16,6 +16,7 @@ import { Readback } from "./webgpu-readback.ts";
 import { type DeviceStatistics, GpuResources } from "./webgpu-resources.ts";
 import { GpuTimer } from "./webgpu-timer.ts";
 import { Turns } from "./webgpu-turns.ts";
+import { Watchdog } from "./webgpu-watchdog.ts";
 import { checkWrite, writeRows } from "./webgpu-write.ts";
 
 export interface WebGpuOptions {
@@ -23,7 +24,12 @@ export interface WebGpuOptions {
   readonly gpu: GPU;
   /** Takes an adapter that computes on the CPU, and no other. */
   readonly isSoftware: boolean;
+  /** Seconds behind which a GPU that does not end its work is given up; see HostedOptions. */
+  readonly deadlineSeconds?: number;
 }
+
+/** A device that hangs is kept: collected, it would wait for its work, and the process with it. */
+const hungDevices: GPUDevice[] = [];
 
 /** What the device is besides a device: for tests and measurements. */
 export interface WebGpuDevice extends Device {
@@ -40,7 +46,7 @@ export interface WebGpuDevice extends Device {
 export async function openWebGpu(
   manifest: Manifest,
   readText: ReadText,
-  { gpu, isSoftware }: WebGpuOptions,
+  { gpu, isSoftware, deadlineSeconds }: WebGpuOptions,
 ): Promise<WebGpuDevice> {
   const adapter = await requestAdapter(gpu, isSoftware);
   const name = isSoftware ? "webgpu:software" : "webgpu";
@@ -54,7 +60,8 @@ export async function openWebGpu(
     const pipelineOf = await createPipelines(manifest, resources, readText, isSoftware);
     const programs = await placePrograms({ manifest, resources, arenas: memory.arenas, pipelineOf });
     health.check();
-    return new OpenedDevice({ manifest, name, description, resources, health, memory, timer, programs });
+    const watchdog = new Watchdog({ manifest, description, isSoftware, deadlineSeconds });
+    return new OpenedDevice({ manifest, name, description, resources, health, memory, timer, programs, watchdog });
   } catch (error) {
     const reason = await health.reasonOf(error);
     health.fail(messages.closed(manifest.name));
@@ -73,6 +80,7 @@ interface DeviceParts {
   readonly memory: ModelMemory;
   readonly timer: GpuTimer | undefined;
   readonly programs: ReadonlyMap<string, PlacedProgram>;
+  readonly watchdog: Watchdog;
 }
 
 class OpenedDevice implements WebGpuDevice {
@@ -90,10 +98,11 @@ class OpenedDevice implements WebGpuDevice {
   readonly #programs: ReadonlyMap<string, PlacedProgram>;
   readonly #persistent: ReadonlyMap<string, ManifestTensor>;
   readonly #turns: Turns;
+  readonly #watchdog: Watchdog;
   readonly #patience = new Patience();
   #isStepping = false;
 
-  constructor({ manifest, name, description, resources, health, memory, timer, programs }: DeviceParts) {
+  constructor({ manifest, name, description, resources, health, memory, timer, programs, watchdog }: DeviceParts) {
     this.manifest = manifest;
     this.name = name;
     this.description = description;
@@ -107,7 +116,24 @@ class OpenedDevice implements WebGpuDevice {
     this.#programs = programs;
     this.#persistent = tensorsOf(manifest);
     this.#turns = new Turns(memory.staging);
-    health.onFailure = (error) => this.#turns.abandon(error);
+    this.#watchdog = watchdog;
+    watchdog.onFailure = (error) => {
+      if (watchdog.isHung) hungDevices.push(this.gpuDevice);
+      health.fail(error);
+    };
+    health.atWork = () => watchdog.atWork?.describe(manifest);
+    health.onFailure = (error) => {
+      this.#turns.abandon(error);
+      watchdog.stop(error);
+    };
+  }
+
+  get onWarning(): (sentence: string) => void {
+    return this.#watchdog.onWarning;
+  }
+
+  set onWarning(tell: (sentence: string) => void) {
+    this.#watchdog.onWarning = tell;
   }
 
   #placed(program: string): PlacedProgram {
@@ -181,6 +207,7 @@ class OpenedDevice implements WebGpuDevice {
       pass.end();
       encodeCopies(encoder);
       this.#resources.submit(encoder);
+      this.#watchdog.gave({ name: placed.program.name, launches: placed.launches, tensors: placed.tensors });
       statistics.encodeMilliseconds += performance.now() - start;
     });
   }
@@ -217,7 +244,7 @@ class OpenedDevice implements WebGpuDevice {
   /** Waits for a reading and gives its staging buffer to the next one. */
   async #arrive<Result>(slot: GPUBuffer, reading: Promise<Result>): Promise<Result> {
     try {
-      return await reading;
+      return await this.#watchdog.guard(reading);
     } catch (error) {
       const reason = await this.#health.reasonOf(error);
       this.#health.fail(reason instanceof Error ? reason : new Error(String(reason)));
@@ -261,6 +288,9 @@ class OpenedDevice implements WebGpuDevice {
         pass.end();
         timer?.encode(encoder, slot);
         this.#resources.submit(encoder);
+        const launch = placed.launches[index];
+        const name = `launch ${index} of ${placed.program.name}, ${launch.path}`;
+        this.#watchdog.gave({ name, launches: [launch], tensors: placed.tensors });
       });
       const done = timer === undefined ? device.queue.onSubmittedWorkDone() : timer.read(slot);
       const milliseconds = await this.#arrive(slot, done);
@@ -295,6 +325,8 @@ class OpenedDevice implements WebGpuDevice {
 
   async close(): Promise<void> {
     this.#health.fail(messages.closed(this.manifest.name));
+    // Dawn would wait for the work that does not end.
+    if (this.#watchdog.isHung) return;
     this.#resources.destroy();
     this.#resources.device.destroy();
   }

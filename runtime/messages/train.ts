@@ -3,6 +3,7 @@
 import { Fault, type FaultParts } from "../fault.ts";
 import type { DamagedCheckpoint } from "../files/find-checkpoint.ts";
 import type { NonFinite } from "../train/find-non-finite.ts";
+import type { UnequalSum } from "../train/recheck.ts";
 
 function refuse(what: string, claim: string, rest: Partial<FaultParts> = {}): Fault {
   return new Fault({ code: `train/${what}`, kind: "input", claim, ...rest });
@@ -65,6 +66,30 @@ export function nothingLearnt(skipped: number, steps: number, found: NonFinite |
 /** A warning: a sample could not be written, and the run goes on. */
 export function sampleLeftOut({ claim, details }: Fault): string {
   return `no sample is written: ${claim}${details.length > 0 ? ` (${details.join("; ")})` : ""}; training goes on`;
+}
+
+/** A number by its bits and by its value. */
+function bitsAndValue(value: number): string {
+  const bits = new DataView(new ArrayBuffer(4));
+  bits.setFloat32(0, value);
+  return `0x${bits.getUint32(0).toString(16).padStart(8, "0")} (${value})`;
+}
+
+/** A step whose gradients were computed twice had other bits the second time. */
+export function resultsDiffer(step: number, unequal: UnequalSum, numUnequal: number, numSums: number): Fault {
+  const { path, tensor, numDifferent, numElements, element, first, second } = unequal;
+  return new Fault({
+    code: "device/results-differ",
+    kind: "environment",
+    claim: `the device computed step ${step} twice from the same numbers and did not get the same bits`,
+    at: path,
+    details: [
+      `${numDifferent} of the ${numElements} elements of ${tensor} differ; of ${numSums} tensors ${numUnequal} do`,
+      `element ${element}, the first, was ${bitsAndValue(first)} and then ${bitsAndValue(second)}`,
+      "nothing of the step was applied; a bit has flipped in its memory or its arithmetic, and if that happens again, it is not to be trusted",
+    ],
+    help: "train again",
+  });
 }
 
 export function runExists(folder: string, step: number): Fault {

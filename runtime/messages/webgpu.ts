@@ -156,14 +156,84 @@ export function runFailed(
   });
 }
 
-export const lost = (adapter: string, program: string, reason: string): Fault =>
+/** The kernel that has most of some work by plan. */
+export interface HeaviestKernel {
+  readonly kernel: string;
+  /** Of the launch of it that has most. */
+  readonly path: string;
+  readonly numLaunches: number;
+  readonly share: number;
+  readonly unit: "FLOPs" | "bytes";
+}
+
+/** What a GPU is at work on. */
+export interface WorkAtHand {
+  /** Such as `4 runs of micro_step and 1 of update`. */
+  readonly text: string;
+  /** Undefined where it only copies. */
+  readonly heaviest: HeaviestKernel | undefined;
+}
+
+export interface Lateness {
+  readonly work: WorkAtHand;
+  readonly seconds: number;
+  /** What such work took at most before, in seconds; undefined where there was none. */
+  readonly longest: number | undefined;
+  /** Seconds behind which it is given up. */
+  readonly deadline: number;
+}
+
+function duration(seconds: number): string {
+  if (seconds >= 300) return `${Math.floor(seconds / 60).toLocaleString("en")} minutes`;
+  return `${seconds >= 10 ? Math.floor(seconds) : Number(seconds.toFixed(2))} s`;
+}
+
+/** Where most of the work is; whether that is what went wrong, nobody knows. */
+function mostWork({ heaviest }: WorkAtHand): string[] {
+  if (heaviest === undefined) return [];
+  const { kernel, path, numLaunches, share, unit } = heaviest;
+  const place = numLaunches === 1 ? `at ${path}` : `in ${numLaunches} launches, the largest at ${path}`;
+  return [`most work is in kernel ${kernel}, ${Math.round(100 * share)} % of the planned ${unit}, ${place}`];
+}
+
+const usually = (longest: number | undefined): string =>
+  longest === undefined ? "nothing of the kind was done before" : `it took at most ${duration(longest)} before`;
+
+/** A warning: work takes far longer than any of its kind. */
+export function takesLong(adapter: string, { work, seconds, longest, deadline }: Lateness): string {
+  const end = Number.isFinite(deadline) ? `; it is given up after ${duration(deadline)}` : "";
+  const details = [usually(longest), ...mostWork(work)].join("; ");
+  return `${adapter} has been at work on ${work.text} for ${duration(seconds)}: ${details}${end}`;
+}
+
+const smallerWork = "make train.batch.micro or serve.tokens smaller";
+
+export const hung = (adapter: string, { work, seconds, longest }: Lateness): Fault =>
+  new Fault({
+    code: "device/hung",
+    kind: "environment",
+    claim: `the GPU does not end what it was given: ${adapter}`,
+    details: [
+      `it has been at work on ${work.text} for ${duration(seconds)}; ${usually(longest)}`,
+      ...mostWork(work),
+      `if that hangs again, ${smallerWork}, or ${takeWasm}; if it does take so long, allow more with \`--deadline\``,
+    ],
+    help: "resume from the last checkpoint, in a process of its own: this one cannot get rid of the GPU's work",
+  });
+
+export const lost = (adapter: string, program: string, work: WorkAtHand | undefined, reason: string): Fault =>
   new Fault({
     code: "device/lost",
     kind: "environment",
     claim: `the GPU was lost: ${adapter}`,
-    details: [reason, ...(program === "" ? [] : [`the last program that it was given is ${program}`])],
-    help: "resume from the last checkpoint; if it is lost again at the same program, make train.batch.micro or serve.tokens smaller: drivers end what takes seconds",
+    details: [reason, ...whatWasAtWork(program, work)],
+    help: `resume from the last checkpoint; if it is lost again at the same program, ${smallerWork}: drivers end what takes seconds`,
   });
+
+function whatWasAtWork(program: string, work: WorkAtHand | undefined): string[] {
+  if (work !== undefined) return [`it was at work on ${work.text}`, ...mostWork(work)];
+  return program === "" ? [] : [`it was at work on nothing; the last program that it was given is ${program}`];
+}
 
 export const noDevice = (adapter: string, cause: unknown): Fault =>
   new Fault({

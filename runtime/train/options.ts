@@ -20,6 +20,11 @@ export interface TrainOptions {
   readonly resume?: boolean;
   /** How many checkpoints are kept; 3 unless given. */
   readonly keep?: number;
+  /**
+   * Steps whose number is a multiple of this compute their gradients twice, which takes about twice as long, and end the run
+   * where a bit differs: memory or arithmetic of the device has failed. The run's bits are those without. Never unless given.
+   */
+  readonly recheckEvery?: number;
   /** Ends the run after the step in progress, with a checkpoint. */
   readonly signal?: AbortSignal;
   readonly observer?: TrainObserver;

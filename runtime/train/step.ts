@@ -3,6 +3,7 @@
 import type { ManifestTraining } from "../contract.ts";
 import type { Batch } from "../data/batches.ts";
 import type { Device } from "../device.ts";
+import { recheck } from "./recheck.ts";
 
 export interface StepSettings {
   readonly learningRate: number;
@@ -10,6 +11,8 @@ export interface StepSettings {
   readonly clip: number | undefined;
   /** Values of the manifest's schedules, in the order of `stepValues`; those that are left out are 0. */
   readonly values?: readonly number[];
+  /** The step's number, where its gradients are computed twice and compared: see `recheck`. */
+  readonly recheckedStep?: number;
 }
 
 export interface StepOutcome {
@@ -42,22 +45,30 @@ export async function runStep(
   return outcome;
 }
 
-/** Gives the device a step. All that the host wants to know of it comes back in one reading, behind the update. */
+/**
+ * Gives the device a step. All that the host wants to know of it comes back in one reading, behind the update.
+ *
+ * Errors: `device/results-differ` where it is rechecked.
+ */
 export async function startStep(
   device: Device,
   training: ManifestTraining,
   batch: Batch,
-  { learningRate, clip, values = [] }: StepSettings,
+  { learningRate, clip, values = [], recheckedStep }: StepSettings,
 ): Promise<StartedStep> {
   const targets = countTargets(batch);
   const counts = { step: 1, token: batch.rows * training.sequence, mtp_target: countMtpTargets(training, batch) };
   training.stepValues.forEach(({ tensor, per, terms }, i) => {
     device.write(tensor, Float32Array.of((values[i] ?? 0) / (terms * Math.max(1, counts[per]))));
   });
-  for (let row = 0; row < batch.rows; row += training.micro) {
-    writeMicroBatch(device, training, batch, row, targets);
-    await device.run("micro_step");
-  }
+  const runMicroBatches = async (): Promise<void> => {
+    for (let row = 0; row < batch.rows; row += training.micro) {
+      writeMicroBatch(device, training, batch, row, targets);
+      await device.run("micro_step");
+    }
+  };
+  await runMicroBatches();
+  if (recheckedStep !== undefined) await recheck(device, training, recheckedStep, runMicroBatches);
   device.write("step.learning_rate", Float32Array.of(learningRate));
   device.write("step.clip", Float32Array.of(clip ?? 0));
   const { gradient_norm: norm, finite } = resultsOf(device, "update");

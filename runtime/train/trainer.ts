@@ -89,11 +89,16 @@ export class Trainer {
 
   /** Errors: a fault of the device says which checkpoint the run can go on behind. */
   async run(): Promise<TrainResult> {
+    const { device } = this.#parts;
+    const tellBefore = device.onWarning;
+    if (tellBefore !== undefined) device.onWarning = (sentence) => this.#warn(sentence);
     try {
       return await this.#makeSteps();
     } catch (error) {
       if (!isDeviceFault(error)) throw error;
       throw deviceFailed(error, this.#progress.step, this.#checkpoint, this.#parts.output !== undefined);
+    } finally {
+      if (tellBefore !== undefined) device.onWarning = tellBefore;
     }
   }
 
@@ -134,8 +139,16 @@ export class Trainer {
   #mayRunAhead(): boolean {
     const { device, training } = this.#parts;
     const { evaluateEvery, saveEvery, sampleEvery } = training;
-    const isLookedAt = [evaluateEvery, saveEvery, sampleEvery].some((every) => this.#isDue(every, this.#begun.steps));
-    return device.isQueued && !isLookedAt && !this.#isAborted() && this.#progress.skippedInARow === 0;
+    const { steps } = this.#begun;
+    const isLookedAt = [evaluateEvery, saveEvery, sampleEvery].some((every) => this.#isDue(every, steps));
+    // A recheck ends the run from within the step that it looks at: the one before has been told of by then.
+    const isAwaited = isLookedAt || this.#isRechecked(steps + 1);
+    return device.isQueued && !isAwaited && !this.#isAborted() && this.#progress.skippedInARow === 0;
+  }
+
+  #isRechecked(step: number): boolean {
+    const { recheckEvery = 0 } = this.#parts.options;
+    return recheckEvery > 0 && step % recheckEvery === 0;
   }
 
   #isDue(every: number, step: number): boolean {
@@ -152,7 +165,8 @@ export class Trainer {
     const learningRate = scheduleValue(training.learningRate, now, end);
     const clip = training.clip && scheduleValue(training.clip, now, end);
     const values = training.stepValues.map(({ schedule }) => scheduleValue(schedule, now, end));
-    const { outcome } = await startStep(device, training, batch, { learningRate, clip, values });
+    const rechecked = this.#isRechecked(end.steps) ? { recheckedStep: end.steps } : {};
+    const { outcome } = await startStep(device, training, batch, { learningRate, clip, values, ...rechecked });
     this.#begun = { ...end, sequences: sequences + batch.rows };
     return { batch, learningRate, started, outcome, tokens: end.tokens - now.tokens, end: this.#begun };
   }

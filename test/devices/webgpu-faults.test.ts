@@ -231,7 +231,7 @@ describe("H2: a GPU that is lost", () => {
     expect(outcomes.map(({ status }) => status)).toEqual(runs.map(() => "rejected"));
     for (const outcome of outcomes) {
       expect(String(outcome.status === "rejected" && outcome.reason)).toMatch(
-        /device\/lost: the GPU was lost: webgpu:software, .*destroyed.*the last program that it was given is tick/s,
+        /device\/lost: the GPU was lost: webgpu:software, .*destroyed.*it was at work on 1 run of tick\n {2}most work is in kernel tick, 100 % of the planned bytes, at model\.tick/s,
       );
     }
     await expect(device.run("tick")).rejects.toThrow(/device\/lost/);

@@ -15,6 +15,7 @@ export class QueuedDevice implements Device {
   /** How many tasks run before the device is lost. */
   tasksLeft = Number.POSITIVE_INFINITY;
   tasks = 0;
+  onWarning: (sentence: string) => void = () => {};
   readonly #device: Device;
   #tail: Promise<unknown> = Promise.resolve();
   #failure: Fault | undefined;

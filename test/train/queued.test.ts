@@ -145,6 +145,24 @@ describe("a run on a device with a queue", () => {
   });
 });
 
+describe("a device that warns (H5)", () => {
+  it("is heard by the run's observer while the run lasts, and by whoever heard it before afterwards", async () => {
+    const { model, device } = await openQueued(new MemoryDisk(), ["train.steps=2", "train.save_every=0"]);
+    const before: string[] = [];
+    device.onWarning = (sentence) => void before.push(sentence);
+    const told: string[] = [];
+    const observer = {
+      onStep: ({ step }: StepReport) => device.onWarning(`late in step ${step + 1}`),
+      onWarning: (sentence: string) => void told.push(sentence),
+    };
+    await model.train({ corpus, observer });
+    device.onWarning("late behind the run");
+    expect(told).toEqual(["late in step 2", "late in step 3"]);
+    expect(before).toEqual(["late behind the run"]);
+    await model.close();
+  });
+});
+
 describe("a device that is lost (H2)", () => {
   const overrides = ["train.steps=4", "train.save_every=2", "train.sample_every=2", "train.batch.sequences=2"];
 
