@@ -1,4 +1,4 @@
-// Products that add within subgroups are right for every size that WGSL allows, whichever threads a subgroup is made of. The
+// Kernels that add within subgroups are right for every size that WGSL allows, whichever threads a subgroup is made of. The
 // software adapter's have four threads side by side; here others take their place, which exchange values through memory.
 
 import { expect, test } from "vitest";
@@ -28,7 +28,8 @@ const linears = sizes.flatMap(([m, n, k]): OpCase[] => {
     { op: "linear_dgrad", title, inputs: [positive("d_y", tokens, out), weight], attributes },
   ];
 });
-const others = /^(linear(_dgrad)?: 3x17x5|grouped_linear(_dgrad)?: (1|7) |absorb_values: )/;
+const others =
+  /^(linear(_dgrad)?: 3x17x5|grouped_linear(_dgrad)?: (1|7) |absorb_values: |attention_paged: .*([46]\/.* 96 slots, k <= q$|(368|2096) slots))/;
 const cases = [...linears, ...opCases.filter(({ op, title }) => others.test(`${op}: ${title}`))].flatMap((c, index) =>
   graphsOf(c, index),
 );
@@ -46,10 +47,11 @@ function withLayout(text: string, { size, spread }: Layout): string {
   const threads = Number(/@workgroup_size\((\d+)\)/.exec(text)?.[1]);
   expect(text.match(builtins)).toHaveLength(4);
   const taken = size / spread;
-  return text
-    .replace(
-      "enable subgroups;\nrequires subgroup_id;\n",
-      `
+  return (
+    text
+      .replace(
+        "enable subgroups;\nrequires subgroup_id;\n",
+        `
 var<private> shuffled_seat: u32;
 var<workgroup> shuffled: array<vec4f, ${Math.max(size, spread * threads)}>;
 
@@ -59,13 +61,19 @@ fn shuffle_xor(value: vec4f, mask: u32) -> vec4f {
   workgroupBarrier();
   return shuffled[shuffled_seat ^ mask];
 }
+
+fn shuffle_xor_one(value: f32, mask: u32) -> f32 {
+  return shuffle_xor(vec4f(value), mask).x;
+}
 `,
-    )
-    .replace(builtins, "")
-    .replaceAll("subgroupShuffleXor", "shuffle_xor")
-    .replace(
-      "  let tile = group.x",
-      `  // An odd factor: each thread has a number of its own.
+      )
+      .replace(builtins, "")
+      // A maximum is of single values, everything else of four.
+      .replaceAll("subgroupShuffleXor(most,", "shuffle_xor_one(most,")
+      .replaceAll("subgroupShuffleXor", "shuffle_xor")
+      .replace(
+        "  let tile = group.x",
+        `  // An odd factor: each thread has a number of its own.
   let mixed = (own_index * 37u + 11u) % ${threads}u;
   let own_subgroup = mixed / ${taken}u;
   let all_subgroups = ${Math.ceil(threads / taken)}u;
@@ -73,7 +81,8 @@ fn shuffle_xor(value: vec4f, mask: u32) -> vec4f {
   let subgroup_thread = mixed % ${taken}u * ${spread}u;
   shuffled_seat = own_subgroup * ${size}u + subgroup_thread;
   let tile = group.x`,
-    );
+      )
+  );
 }
 
 test.each([
@@ -85,7 +94,7 @@ test.each([
   { size: 128, spread: 1 },
   { size: 16, spread: 2 },
 ])(
-  "products conform with subgroups of $size threads, of which one in $spread is there",
+  "kernels conform with subgroups of $size threads, of which one in $spread is there",
   async (layout) => {
     const { manifest, texts } = await manifestOf(
       cases.map(({ graph }) => graph),
