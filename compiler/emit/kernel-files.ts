@@ -114,7 +114,7 @@ class Collection {
   variantsOf(
     kernel: Kernel,
   ): { readonly features: readonly string[]; readonly suffix: string; readonly code: string }[] {
-    if (!("target" in kernel && kernel.addsOverThreads)) return [];
+    if (!("target" in kernel && (kernel.addsOverThreads || kernel.addsOverLanes))) return [];
     const { template, view } = wgslView(kernel, true);
     const code = this.#renderer.render(template, view);
     return [{ features: ["subgroups", "subgroup_id"], suffix: ".subgroups", code }];

@@ -112,7 +112,7 @@ function goldenViews(compiledFor: readonly Target[]): Map<string, object[]> {
           views.set(template, [...(views.get(template) ?? []), view]);
         if (!("target" in kernel)) put(wasmView(kernel));
         else
-          for (const usesSubgroups of kernel.addsOverThreads ? [false, true] : [false])
+          for (const usesSubgroups of kernel.addsOverThreads || kernel.addsOverLanes ? [false, true] : [false])
             put(wgslView(kernel, usesSubgroups));
       }
     }

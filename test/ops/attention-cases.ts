@@ -264,6 +264,15 @@ const manyKeys: PagedRows = {
   ],
 };
 
+/** So many pages that a workgroup which has a part of a single token's keys goes through several blocks of them. */
+const mostKeys: PagedRows = {
+  page: 16,
+  slots: 2096,
+  positions: [2050],
+  tiles: [[0, 0, 1, 2051]],
+  table: [Array.from({ length: 130 }, (_, i) => 1 + ((i * 7) % 130))],
+};
+
 export function pagedCases(): OpCase[] {
   const sizes: readonly PagedSize[] = [
     { heads: 4, kvHeads: 2, keyDim: 12, valueDim: 12 },
@@ -280,6 +289,7 @@ export function pagedCases(): OpCase[] {
   return [
     ...sizes.flatMap((size) => short.map((mask, i) => pagedCase(size, fewKeys, scores[i], mask))),
     ...long.map((mask, i) => pagedCase(sizes[i], manyKeys, scores[i], mask)),
+    pagedCase(sizes[0], mostKeys, "s", "k <= q && q - k < 150"),
   ];
 }
 

@@ -17,6 +17,9 @@ import { ident } from "../comment.ts";
 
 export interface DeclarationsView {
   readonly usesSubgroups: boolean;
+  /** With subgroups: all threads add up what they have, or some do, for whom threads are counted by subgroups. */
+  readonly sharesThreads: boolean;
+  readonly seatsThreads: boolean;
   readonly name: string;
   readonly threads: number;
   readonly hasWords: boolean;
@@ -47,7 +50,7 @@ function accessorOf(use: WgslUse, name: string, array: string, dtype: WgslBindin
 }
 
 export function declarationsView(
-  { facts, bindings, scalars, counts, threads }: WgslKernel,
+  { facts, bindings, scalars, counts, threads, addsOverThreads, addsOverLanes }: WgslKernel,
   usesSubgroups: boolean,
 ): DeclarationsView {
   const own = bindings.filter(({ sameAs }) => sameAs === undefined);
@@ -71,6 +74,8 @@ export function declarationsView(
   const words = [...counts, ...scalars].map((word) => memberName(ident(word)));
   return {
     usesSubgroups,
+    sharesThreads: usesSubgroups && addsOverThreads,
+    seatsThreads: usesSubgroups && addsOverLanes,
     name: facts.name,
     threads,
     hasWords: words.length > 0,

@@ -167,6 +167,7 @@ function launchSplits(planner: NodePlanner, paged: Paged): void {
       { name: "partials", tensor: partials, access: "write", uses: ["store"] },
     ],
     threads: splitThreads,
+    addsOverLanes: true,
     numbers: { ...numbers, splitKeys, splits, columns: Math.min(valueVectors, splitThreads) },
     tiles: [{ count: tiles, times: kvHeads * Math.ceil(heads / kvHeads / 4) * splits, per: 1 }],
     flops: (planner.op.flops(planner.node) / rowsOf(q.tensor.type)) * sequences,

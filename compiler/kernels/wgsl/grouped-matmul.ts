@@ -74,6 +74,7 @@ function launchGrouped(planner: NodePlanner, request: GroupedMatmulRequest, way:
     ],
     counts: [{ name: "rows", count: routed, what: "rows of a and out" }],
     threads: way.threads,
+    addsOverLanes: way.addsOverLanes,
     numbers: {
       ...blockNumbers(form, a, b, depth),
       ...way.numbers,

@@ -28,8 +28,9 @@ export interface WgslKernel {
   readonly counts: readonly string[];
   /** Invocations of a workgroup. */
   readonly threads: number;
-  /** Whether threads of a workgroup add up what they have: with subgroups they need fewer barriers. */
+  /** Whether all threads of a workgroup add up what they have, or some of them: with subgroups they need fewer barriers. */
   readonly addsOverThreads: boolean;
+  readonly addsOverLanes: boolean;
   /** Constants and conditions of the template. */
   readonly numbers: WgslNumbers;
   readonly formulas: WgslFormulas;

@@ -32,8 +32,10 @@ export interface WgslLaunch {
   readonly operands: readonly WgslOperand[];
   readonly counts: readonly WgslCount[];
   readonly threads: number;
-  /** Whether they add up what they have by `parts/sharing.hbs`; not, unless said. */
+  /** Whether all of them add up what they have by `parts/sharing.hbs`; not, unless said. */
   readonly addsOverThreads?: boolean;
+  /** Whether some of them do, side by side or a power of two apart, who then count by `parts/seats.hbs`; not, unless said. */
+  readonly addsOverLanes?: boolean;
   readonly numbers: WgslNumbers;
   readonly formulas?: WgslFormulas;
   /** Workgroups. */
@@ -95,7 +97,8 @@ function kernelOf(
   bindings: readonly WgslBinding[],
   scalars: readonly WgslOperand[],
 ): WgslKernel {
-  const { template, said, tile, counts, threads, numbers, addsOverThreads = false, formulas = nothing } = launch;
+  const { template, said, tile, counts, threads, numbers, formulas = nothing } = launch;
+  const { addsOverThreads = false, addsOverLanes = false } = launch;
   const names = { scalars: scalars.map(({ name }) => name), counts: counts.map(({ name }) => name) };
   const name = typeof said === "string" ? said : said.name;
   const facts = JSON.stringify([template, name, tile, bindings, names, threads, numbers]);
@@ -107,6 +110,7 @@ function kernelOf(
     ...names,
     threads,
     addsOverThreads,
+    addsOverLanes,
     numbers,
     formulas,
   }));

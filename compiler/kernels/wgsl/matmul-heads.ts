@@ -69,6 +69,7 @@ function launchWay(planner: NodePlanner, request: MatmulHeadsRequest, way: Produ
     ],
     counts: [{ name: "rows", count: rows, what: "rows of a and out" }],
     threads: way.threads,
+    addsOverLanes: way.addsOverLanes,
     numbers: {
       ...blockNumbers(form, a, b, aColumns.size),
       ...way.numbers,

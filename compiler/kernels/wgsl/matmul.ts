@@ -53,6 +53,7 @@ function launchWay(planner: NodePlanner, { product, sizes, bytes }: ProductPiece
         : { name: "rows", count, what: "rows of a and out" },
     ],
     threads: way.threads,
+    addsOverLanes: way.addsOverLanes,
     numbers: {
       ...blockNumbers(form, a, b, sizes.depth),
       ...way.numbers,

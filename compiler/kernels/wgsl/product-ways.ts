@@ -18,6 +18,8 @@ export interface ProductWay {
   readonly rows: number;
   readonly columns: number;
   readonly threads: number;
+  /** Whether threads add up parts of a contraction. */
+  readonly addsOverLanes: boolean;
   readonly numbers: WgslNumbers;
   /** What a workgroup computes, after a number of rows: `64 rows${…}`. */
   readonly text: (rows: string) => string;
@@ -90,6 +92,7 @@ function softWay({ tile, rows: counted, columns }: ProductShape): ProductWay {
     rows: tileRows,
     columns: tileColumns,
     threads: (tileRows / threadRows) * columnThreads,
+    addsOverLanes: false,
     numbers: {
       ...{ isSoft: true, isTiled: false, isFew: false, threadRows, isTall: threadRows > 4, columnThreads },
       ...sizes(tileRows, tileColumns, columns),
@@ -143,6 +146,7 @@ function tiledWay({ rows, columns }: ProductShape, tile: MatmulTile): ProductWay
     rows: tileRows,
     columns: tileColumns,
     threads,
+    addsOverLanes: false,
     numbers: {
       ...{ isSoft: false, isTiled: true, isFew: false, isLarge: block === 8 },
       ...sizes(tileRows, tileColumns, columns),
@@ -175,6 +179,7 @@ function fewWay({ form, columns, depth, fewRows: rows }: ProductShape): ProductW
     rows,
     columns: tileColumns,
     threads: lanes * columnVectors,
+    addsOverLanes: lanes > 1,
     numbers: {
       ...{ isSoft: false, isTiled: false, isFew: true, lanes, laneStep, columnVectors, columnStep },
       ...sizes(rows, tileColumns, columns),
