@@ -32,7 +32,7 @@ function tilesOf(routed: Count, { rows, numbers }: ProductWay, experts: number):
   };
 }
 
-function piecesOf(planner: NodePlanner, weight: PlannedTensor, rowStep: number | undefined): ExpertPieces[] {
+function notedPieces(planner: NodePlanner, weight: PlannedTensor, rowStep: number | undefined): ExpertPieces[] {
   const all = expertPieces(weight, planner.target.bindingBytes, rowStep);
   const text = piecesText(weight, all);
   if (text !== undefined) planner.note("kernel", text);
@@ -58,7 +58,7 @@ export function planGroupedMatmul(planner: NodePlanner, request: GroupedMatmulRe
   // A sum that is stored between its terms as bf16 would be rounded more than once.
   const rowStep = form === "NT" ? columnStepOf(out) : out.type.dtype === "bf16" ? undefined : columnStepOf(a);
   const tile = planner.matmulTile;
-  for (const pieces of piecesOf(planner, b, rowStep)) {
+  for (const pieces of notedPieces(planner, b, rowStep)) {
     const [columns, depth] = form === "NT" ? [pieces.rows, widthOf(a.type)] : [widthOf(out.type), pieces.rows];
     const few = Math.max(fewRows, fewPerExpert * experts);
     const shape = { form, rows: rowCount(a.type), columns, depth, tile, few, fewRows: pair, products: 1 };
@@ -152,7 +152,7 @@ function rowsOperands(
 export function planGroupedWgrad(planner: NodePlanner, request: GroupedWgradRequest): void {
   const [dY, out] = [planner.input(request.dY), planner.output(request.out)];
   const tile = planner.matmulTile;
-  for (const pieces of piecesOf(planner, out, columnStepOf(dY))) {
+  for (const pieces of notedPieces(planner, out, columnStepOf(dY))) {
     const extents = { rows: fixed(pieces.rows), columns: widthOf(out.type), depth: undefined };
     const shape = { form: "TN", ...extents, tile, few: 0, fewRows: 0, products: pieces.experts } as const;
     const [way] = productWays(planner, shape);
