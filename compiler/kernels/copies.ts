@@ -5,8 +5,8 @@ import { invariant } from "../source/diagnostic.ts";
 import type { Launch, PlannedTensor } from "./plan.ts";
 import { type NodePlanner, tensorOf } from "./planner.ts";
 
-/** The launch that stores one tensor in the format of another. */
-export type CastLaunch = (planner: NodePlanner, from: PlannedTensor, to: PlannedTensor) => Launch;
+/** The launches that store one tensor in the format of another. */
+export type CastLaunches = (planner: NodePlanner, from: PlannedTensor, to: PlannedTensor) => readonly Launch[];
 
 /** Where a kernel that writes f32 writes, and what is launched behind it. */
 export interface ThroughF32 {
@@ -14,16 +14,16 @@ export interface ThroughF32 {
   readonly finish: () => void;
 }
 
-export function throughF32By(cast: CastLaunch): (planner: NodePlanner, out: PlannedTensor) => ThroughF32 {
+export function throughF32By(cast: CastLaunches): (planner: NodePlanner, out: PlannedTensor) => ThroughF32 {
   return (planner, out) => {
     if (out.type.dtype !== "bf16") return { tensor: out, finish: () => {} };
     const tensor = planner.workspace({ ...out.type, dtype: "f32" });
-    return { tensor, finish: () => planner.launches.push(cast(planner, tensor, out)) };
+    return { tensor, finish: () => planner.launches.push(...cast(planner, tensor, out)) };
   };
 }
 
 /** The copy is made once per update, and only where something reads it as it lies. */
-export function workingCopyBy(cast: CastLaunch): (planner: NodePlanner, request: WorkingCopyRequest) => void {
+export function workingCopyBy(cast: CastLaunches): (planner: NodePlanner, request: WorkingCopyRequest) => void {
   return (planner, { from, out }) => {
     const master = planner.input(from);
     invariant(master.storage === "parameter", `${master.name} is no parameter`, planner.node.path);

@@ -30,7 +30,7 @@ export class DerivedTensors {
   readonly #launches = new Map<string, { readonly tensor: PlannedTensor; readonly launch: Launch }>();
 
   /** By name: copies that are made only if a launch reads them, and the parameters that they are copies of. */
-  readonly #offers = new Map<string, { readonly master: PlannedTensor; readonly launch: Launch }>();
+  readonly #offers = new Map<string, { readonly master: PlannedTensor; readonly launches: readonly Launch[] }>();
 
   /** What makes all copies that there are to be; with `all` also those that nothing reads. */
   launchesFor(readers: readonly Launch[], all: boolean): readonly Launch[] {
@@ -38,11 +38,12 @@ export class DerivedTensors {
       readers.flatMap(({ operands }) => operands.flatMap((o) => (o.kind === "tensor" ? [o.tensor.name] : []))),
     );
     const wanted = [...this.#offers].filter(([name]) => all || names.has(name));
-    return [...this.#launches.values(), ...wanted.map(([, offer]) => offer)].map(({ launch }) => launch);
+    const made = [...this.#launches.values()].map(({ launch }) => launch);
+    return [...made, ...wanted.flatMap(([, { launches }]) => launches)];
   }
 
-  offer({ name }: PlannedTensor, master: PlannedTensor, launch: Launch): void {
-    if (!this.#offers.has(name)) this.#offers.set(name, { master, launch });
+  offer({ name }: PlannedTensor, master: PlannedTensor, launches: readonly Launch[]): void {
+    if (!this.#offers.has(name)) this.#offers.set(name, { master, launches });
   }
 
   /** What a working copy is a copy of. */

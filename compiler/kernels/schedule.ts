@@ -21,7 +21,7 @@ export function schedule(launches: readonly Launch[]): Wave[] {
       if (!("tensor" in operand)) continue;
       const accesses = current.get(operand.tensor.name);
       if (accesses === undefined) current.set(operand.tensor.name, [operand.access]);
-      else accesses.push(operand.access);
+      else if (!accesses.includes(operand.access)) accesses.push(operand.access);
     }
   }
   return waves;

@@ -93,6 +93,11 @@ test("check tells what a model asks of a GPU, by the limit that it goes beyond",
   expect((await check("llama-3.1-8b")).stdout).toContain(
     "asks for an adapter with maxBufferSize of 2.0 GiB, and every adapter grants 256 MiB only; maxStorageBufferBindingSize of 256 MiB, and every adapter grants 128 MiB only",
   );
+  // Weights of eight experts, 14,336 rows of 4,096 numbers each, have 1,792 MiB in one buffer, and products take a part of one
+  // expert's 224 MiB at a time.
+  expect((await check("mixtral-8x7b")).stdout).toContain(
+    "asks for an adapter with maxBufferSize of 1.8 GiB, and every adapter grants 256 MiB only\n",
+  );
 });
 
 test("generate --help tells one default of the prompt", async () => {

@@ -15,7 +15,7 @@ import { specOf } from "../language/spec-text.ts";
 import { type CaseGraph, expectConforming, graphsOf } from "./case-graphs.ts";
 import type { OpCase } from "./case-parts.ts";
 import { opCases } from "./cases.ts";
-import { elementCount, openGraphs } from "./on-device.ts";
+import { elementCount, inPieces, manifestOf, openGraphs } from "./on-device.ts";
 
 const rules = (text: string) =>
   specOf(`mspec: 1
@@ -141,3 +141,36 @@ describe("products in tiles of the spec", () => {
     await device.close();
   });
 });
+
+test.each([
+  ["without barriers", soft],
+  ["with barriers", gpu],
+])(
+  "products of experts whose weights are in pieces, on webgpu %s",
+  async (_, target) => {
+    const products = opCases
+      .flatMap((c, index) => graphsOf(c, index))
+      .filter(({ graph }) => graph.nodes.some(({ op }) => op.startsWith("grouped_linear")));
+    const variantsOf = (c: CaseGraph) =>
+      ["bf16 throughout", "bf16 read, f32 stored"].map((name, i) => {
+        const graph = variants[name](c.graph);
+        return { ...c, graph: { ...graph, name: `${graph.name}v${i}` } };
+      });
+    const cases = products.flatMap(variantsOf);
+    const graphs = cases.map(({ graph }) => graph);
+    const options = { target: inPieces(target), keepsAll: true };
+    const { manifest } = await manifestOf(graphs, options);
+    for (const kind of [
+      /_nt_.*_piece_.*_bf16/,
+      /_nn_.*_piece_.*_bf16/,
+      /_nn_.*_term_.*_bf16/,
+      /wgrad_.*_piece_.*_bf16/,
+    ]) {
+      expect(manifest.kernels.filter(({ name }) => kind.test(name)).length, String(kind)).toBeGreaterThan(0);
+    }
+    const device = await openGraphs(graphs, 1, options);
+    for (const c of cases) await expectConforming(device, { ...c, data: roundedData(c) });
+    await device.close();
+  },
+  300_000,
+);

@@ -1,24 +1,20 @@
 // Every kernel of every op on every device against the oracle, element by element within the tolerance function.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Target } from "../../compiler/kernels/target.ts";
 import { wasm } from "../../compiler/kernels/wasm/index.ts";
 import { gpu, soft } from "../../compiler/kernels/wgsl/index.ts";
 import type { Device } from "../../runtime/device.ts";
 import { expectConforming, graphsOf } from "./case-graphs.ts";
 import { opCases } from "./cases.ts";
-import { excess, manifestOf, openGraphs } from "./on-device.ts";
+import { excess, inPieces, manifestOf, openGraphs } from "./on-device.ts";
 
 const all = opCases.flatMap((c, index) => graphsOf(c, index));
-
-/** What is bound of a tensor at once, as small as pieces can be: the cases have no tensor of 128 MiB. */
-const cut: Target = { ...soft, bindingBytes: 4096 };
 
 describe.each([
   ["wasm", wasm],
   ["webgpu, with barriers", gpu],
   ["webgpu, without barriers", soft],
-  ["webgpu, in pieces", cut],
+  ["webgpu, in pieces", inPieces(soft)],
 ])("on %s every kernel computes what its op means", (_, target) => {
   let device: Device;
   beforeAll(async () => {
@@ -30,6 +26,36 @@ describe.each([
   });
 
   test.each(all.map((c) => [c.title, c] as const))("%s", (_, c) => expectConforming(device, c));
+});
+
+describe("on webgpu, with barriers, products of experts whose weights are in pieces", () => {
+  const products = all.filter(({ graph }) => graph.nodes.some(({ op }) => op.startsWith("grouped_linear")));
+  const graphs = products.map(({ graph }) => graph);
+  const options = { target: inPieces(gpu), keepsAll: true };
+  let device: Device;
+  beforeAll(async () => {
+    device = await openGraphs(graphs, 1, options);
+  }, 300_000);
+  afterAll(async () => {
+    await device.close();
+  });
+
+  test("are of every form, for few rows and many, of whole experts and of parts of one", async () => {
+    const { manifest } = await manifestOf(graphs, options);
+    const kinds = [
+      /_nt_.*_piece_few/,
+      /_nt_.*_piece_t/,
+      /_nn_.*_piece_few/,
+      /_nn_.*_piece_t/,
+      /_nn_.*_term_few/,
+      /_nn_.*_term_t/,
+    ];
+    for (const kind of [...kinds, /wgrad_.*_piece_t/, /wgrad_.*_state_piece_t/]) {
+      expect(manifest.kernels.filter(({ name }) => kind.test(name)).length, String(kind)).toBeGreaterThan(0);
+    }
+  });
+
+  test.each(products.map((c) => [c.title, c] as const))("%s", (_, c) => expectConforming(device, c));
 });
 
 describe("where an adapter has no subgroups", () => {

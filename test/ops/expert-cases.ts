@@ -205,6 +205,17 @@ const channels = [
   [300, 7],
 ] as const;
 
+/**
+ * What weights in pieces of 4 KiB are cut by: fifteen experts, six at a time, of whom some and the last four have no rows; one
+ * row beside eight idle experts; one piece that has all rows; and experts that alone are more than a piece.
+ */
+const ragged: readonly { readonly routing: RoutingCase; readonly out: number; readonly inner: number }[] = [
+  { routing: { tokens: 21, topK: 2, experts: 15, used: 11 }, out: 13, inner: 9 },
+  { routing: { tokens: 1, topK: 1, experts: 9, used: 1 }, out: 17, inner: 20 },
+  { routing: { tokens: 33, topK: 2, experts: 7, used: 2 }, out: 24, inner: 14 },
+  { routing: { tokens: 5, topK: 2, experts: 3, used: 3 }, out: 90, inner: 10 },
+];
+
 function balanceCases(): OpCase[] {
   const [tokens, experts] = [dim("tokens", 12), dim("experts", 7)];
   const each = [dim("experts", 7)] as const;
@@ -256,4 +267,5 @@ export const expertCases = (): OpCase[] => [
     inputs: [real("x", 1, dim("rows", 7), dim("width", 13)), real("bias", 1, dim("width", 13))],
     attributes: null,
   },
+  ...ragged.flatMap(({ routing, out, inner }) => groupedCases(routing, out, inner)),
 ];

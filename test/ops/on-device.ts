@@ -23,6 +23,9 @@ interface PlanOptions {
   readonly isPlain?: boolean;
 }
 
+/** The target with as little bound of a tensor at once as pieces can be: the cases have no tensor of 128 MiB. */
+export const inPieces = (target: Target): Target => ({ ...target, bindingBytes: 4096 });
+
 export async function manifestOf(
   graphs: readonly Graph[],
   { target = wasm, keepsAll = false, tile = target.defaultTile }: PlanOptions = {},

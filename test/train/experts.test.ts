@@ -4,9 +4,11 @@
 import { expect, it } from "vitest";
 import { buildPrograms } from "../../compiler/compile.ts";
 import type { Graph } from "../../compiler/graph/graph.ts";
+import { soft } from "../../compiler/kernels/wgsl/index.ts";
 import { Oracle } from "../../compiler/oracle.ts";
 import { specOf } from "../language/spec-text.ts";
 import { generator } from "../ops/case-parts.ts";
+import { inPieces } from "../ops/on-device.ts";
 import { openWholeModel, randomWeights, runAndCompare } from "./whole-model.ts";
 
 /** PyTorch's gradcheck defaults. */
@@ -148,6 +150,31 @@ it.each(["f32", "bf16", 'bf16, router: bf16, "experts.{up,down}": bf16 * bf16 ->
     await device.close();
   },
 );
+
+it("weights in pieces, and copies of them: every node on WebGPU computes what it means", async () => {
+  // An expert's matrix has 24 rows of 40 or 40 of 24: some 2 KiB as bf16, of which a piece of 4 KiB takes two.
+  const wide = spec.replace("width: 6", "width: 40").replace("intermediate: 3", "intermediate: 24");
+  const model = await openWholeModel(wide.replace("train:", "precision: [bf16]\ntrain:"), [], inPieces(soft));
+  const { device, manifest } = model;
+  const derive = manifest.programs.find(({ name }) => name === "derive")?.waves.flat() ?? [];
+  const bound = derive.flatMap(({ operands }) =>
+    operands.flatMap((o) => (o !== null && "tensor" in o ? [o.tensor] : [])),
+  );
+  // A parameter and its copy are bound together, and large ones more than once.
+  expect(bound.length).toBeGreaterThan(new Set(bound).size);
+  expect(manifest.kernels.filter(({ name }) => /^grouped_.*_piece_/.test(name)).length).toBeGreaterThan(3);
+  for (const [name, data] of randomWeights(model.programs, generator(4))) device.write(name, Float32Array.from(data));
+  for (const { tensor } of manifest.training?.stepValues ?? []) device.write(tensor, Float32Array.of(0.02));
+  await device.run("derive");
+  for (const [name, data] of Object.entries(inputs)) {
+    device.write(name, name.startsWith("step.") ? Float32Array.from(data) : Int32Array.from(data));
+  }
+  device.write("step.inverse_targets", Float32Array.of(0.1));
+  for (const program of ["micro_step", "update", "evaluate"]) {
+    expect((await runAndCompare(model, program)).outliers, program).toEqual([]);
+  }
+  await device.close();
+}, 300_000);
 
 it.each(["f32", "bf16"])(
   "%s: logits do not depend on how a text is cut into calls, nor on what stands beside it",

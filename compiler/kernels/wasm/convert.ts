@@ -4,7 +4,7 @@ import { phasesOf } from "../../formula/phases.ts";
 import { ELEMENT } from "../../formula/terms.ts";
 import { type TensorType, widthOf } from "../../graph/types.ts";
 import { castBinding } from "../../ops/cast.ts";
-import { throughF32By, workingCopyBy } from "../copies.ts";
+import { type CastLaunches, throughF32By, workingCopyBy } from "../copies.ts";
 import type { Launch, PlannedTensor } from "../plan.ts";
 import {
   capacityOf,
@@ -77,6 +77,8 @@ export function inF32(planner: NodePlanner, tensor: PlannedTensor): PlannedTenso
   return copy;
 }
 
-export const throughF32 = throughF32By(castLaunch);
+const castLaunches: CastLaunches = (...of) => [castLaunch(...of)];
 
-export const planWorkingCopy = workingCopyBy(castLaunch);
+export const throughF32 = throughF32By(castLaunches);
+
+export const planWorkingCopy = workingCopyBy(castLaunches);

@@ -5,18 +5,44 @@ import { ELEMENT } from "../../formula/terms.ts";
 import { type TensorType, widthOf } from "../../graph/types.ts";
 import { castBinding } from "../../ops/cast.ts";
 import { throughF32By, workingCopyBy } from "../copies.ts";
-import type { Launch, PlannedTensor } from "../plan.ts";
-import { capacityOf, type NodePlanner, pitchOf, rowCount } from "../planner.ts";
+import type { Count, Launch, PlannedTensor } from "../plan.ts";
+import { capacityOf, fixed, type NodePlanner, pitchOf, rowCount } from "../planner.ts";
 import type { WgslPort } from "./kernels.ts";
-import { wgslLaunch } from "./launch.ts";
+import { type WgslOperand, wgslLaunch } from "./launch.ts";
+import { boundRows, countIn, piecesOf, rowBytes } from "./pieces.ts";
 
 const threads = 64;
 
 const rowOf = (type: TensorType): number => (type.dims.length < 2 ? (type.dims[0]?.size ?? 1) : widthOf(type));
 
-function castLaunch(planner: NodePlanner, from: PlannedTensor, to: PlannedTensor): Launch {
+/** Rows in pieces, where either tensor is larger than a binding. */
+function castLaunches(planner: NodePlanner, from: PlannedTensor, to: PlannedTensor): readonly Launch[] {
+  const isVector = from.type.dims.length < 2;
+  const rows = isVector ? fixed(1) : rowCount(from.type);
+  const bytes = isVector ? [] : [rowBytes(from), rowBytes(to)];
+  const pieces = piecesOf(capacityOf(rows), bytes, planner.target.bindingBytes);
+  return pieces.map((piece) => {
+    const bound = (tensor: PlannedTensor) => (pieces.length === 1 ? {} : boundRows(tensor, piece));
+    const operands: readonly WgslOperand[] = [
+      { name: "x", tensor: from, access: "read", uses: ["load"], ...bound(from) },
+      { name: "y", tensor: to, access: pieces.length === 1 ? "write" : "part", uses: ["store"], ...bound(to) },
+    ];
+    return castLaunch(planner, from, to, { operands, rows: countIn(rows, piece) });
+  });
+}
+
+interface CastPiece {
+  readonly operands: readonly WgslOperand[];
+  readonly rows: Count;
+}
+
+function castLaunch(
+  planner: NodePlanner,
+  from: PlannedTensor,
+  to: PlannedTensor,
+  { operands, rows }: CastPiece,
+): Launch {
   const [width, isVector] = [rowOf(from.type), from.type.dims.length < 2];
-  const rows = isVector ? ({ kind: "fixed", value: 1 } as const) : rowCount(from.type);
   const [source, target] = [from.type.dtype, to.type.dtype];
   const port = (name: string, tensor: PlannedTensor): WgslPort => ({
     port: name,
@@ -39,10 +65,7 @@ function castLaunch(planner: NodePlanner, from: PlannedTensor, to: PlannedTensor
       source: "IEEE 754, section 4.3.1; bf16: arXiv:1905.12322",
     },
     tile: "four elements per thread",
-    operands: [
-      { name: "x", tensor: from, access: "read", uses: ["load"] },
-      { name: "y", tensor: to, access: "write", uses: ["store"] },
-    ],
+    operands,
     counts: [{ name: "rows", count: rows, what: "rows" }],
     threads,
     numbers: {},
@@ -65,6 +88,6 @@ function castLaunch(planner: NodePlanner, from: PlannedTensor, to: PlannedTensor
   });
 }
 
-export const throughF32 = throughF32By(castLaunch);
+export const throughF32 = throughF32By(castLaunches);
 
-export const planWorkingCopy = workingCopyBy(castLaunch);
+export const planWorkingCopy = workingCopyBy(castLaunches);

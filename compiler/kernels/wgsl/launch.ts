@@ -24,10 +24,13 @@ export interface WgslCount {
   readonly what: string;
 }
 
+/** What a kernel says of itself beside its operands. */
+export type WgslSaid = Pick<KernelFacts, "name" | "summary" | "formula" | "source">;
+
 export interface WgslLaunch {
   readonly template: string;
   /** The kernel's name where it is the op itself, or all that it says of itself. */
-  readonly said: string | Pick<KernelFacts, "name" | "summary" | "formula" | "source">;
+  readonly said: string | WgslSaid;
   readonly tile: string;
   readonly operands: readonly WgslOperand[];
   readonly counts: readonly WgslCount[];
@@ -52,23 +55,51 @@ export function launchWgsl(planner: NodePlanner, launch: WgslLaunch): void {
   planner.launches.push(wgslLaunch(planner, launch));
 }
 
+/** What launches of one kernel differ in: ranges of the same tensors, and numbers. */
+export type WgslGiven = Pick<WgslLaunch, "operands" | "counts">;
+
+/** Several launches of one kernel, which is asked for once: large weights have hundreds of pieces. */
+export function launchWgslEach(
+  planner: NodePlanner,
+  launch: Omit<WgslLaunch, keyof WgslGiven>,
+  all: WgslGiven[],
+): void {
+  const first = wgslLaunch(planner, { ...launch, ...all[0] });
+  planner.launches.push(first);
+  for (const given of all.slice(1)) {
+    planner.launches.push({ ...first, operands: operandsOf(given).operands });
+  }
+}
+
 /** A launch that is not, or not yet, one of the planner's node. */
 export function wgslLaunch(planner: NodePlanner, launch: WgslLaunch): Launch {
-  const tensors = launch.operands.filter(({ tensor }) => !isScalar(tensor));
-  const scalars = launch.operands.filter(({ tensor }) => isScalar(tensor));
-  const { bindings, operands } = bindingsOf(tensors);
-  const words: Operand[] = [
-    ...launch.counts.map(({ count }): Operand => ({ kind: "count", count })),
-    ...scalars.map(({ tensor, access }): Operand => ({ kind: "scalar", tensor, access })),
-  ];
+  const { bindings, scalars, operands } = operandsOf(launch);
   const use: Use = { ...planner.use, ...(launch.because === undefined ? {} : { because: launch.because }) };
   return {
     kernel: kernelOf(planner, launch, bindings, scalars),
-    operands: [...operands, ...(scalars.length > 0 ? [{ kind: "scalars" } as const] : []), ...words],
+    operands,
     tiles: launch.tiles,
     use,
     flops: launch.flops,
   };
+}
+
+interface WgslOperands {
+  readonly bindings: readonly WgslBinding[];
+  readonly scalars: readonly WgslOperand[];
+  readonly operands: readonly Operand[];
+}
+
+/** Tensors are bindings; counts, and where scalars stand, are words behind them. */
+function operandsOf({ operands, counts }: WgslGiven): WgslOperands {
+  const scalars = operands.filter(({ tensor }) => isScalar(tensor));
+  const { bindings, operands: bound } = bindingsOf(operands.filter(({ tensor }) => !isScalar(tensor)));
+  const words: Operand[] = [
+    ...counts.map(({ count }): Operand => ({ kind: "count", count })),
+    ...scalars.map(({ tensor, access }): Operand => ({ kind: "scalar", tensor, access })),
+  ];
+  const all = [...bound, ...(scalars.length > 0 ? [{ kind: "scalars" } as const] : []), ...words];
+  return { bindings, scalars, operands: all };
 }
 
 /** Each tensor once: a later operand that is the same memory is read and written through the first one's binding. */
