@@ -148,6 +148,7 @@ const texts = fc.string({
       "👩‍👩‍👧",
       "\u0000",
       "\ufffd",
+      "▁",
     ),
     fc.constantFrom("the ", " of the", "States", "<|endoftext|>", "</s>", "[INST]"),
     oldCharacter,
@@ -168,10 +169,11 @@ function withoutSpecials(json: string): string {
 }
 
 describe.each(kinds)("%s", (_, tokenizer, json) => {
-  it("gives every text back", () => {
+  it("gives every text back, but a space for the mark that stands for spaces where there is one", () => {
+    const hasMark = json?.includes("▁") === true;
     fc.assert(
       fc.property(fc.oneof(texts, fc.string({ unit: "binary" })), (text) => {
-        expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
+        expect(tokenizer.decode(tokenizer.encode(text))).toBe(hasMark ? text.replaceAll("▁", " ") : text);
       }),
       { numRuns: 1500 },
     );
