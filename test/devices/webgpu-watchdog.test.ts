@@ -208,7 +208,9 @@ describe("a watchdog", () => {
   });
 });
 
-describe.skipIf(whyNoSoftwareGpu !== undefined)("a device whose GPU hangs", () => {
+describe("a device whose GPU hangs", () => {
+  beforeEach(({ skip }) => skip(whyNoSoftwareGpu !== undefined, whyNoSoftwareGpu));
+
   /** Dawn without any GPU, whose answers stay away when told so. */
   async function openHanging(): Promise<{ device: WebGpuDevice; hang: () => void; numDestroyed: () => number }> {
     let hangs = false;
